@@ -1,0 +1,13 @@
+// Package secret answers one question: how do we hold something that we must
+// not keep?
+//
+// A credential that we hand out (a code, a refresh token, an API key, a cookie)
+// is random, is shown once and is remembered only as its SHA-256: see [Token]
+// and [Mint]. A password that a person chose is remembered as a slow hash: see
+// [Hasher]. What must be read back, such as a private key, is sealed under a
+// master key that is not in the database: see [Sealer].
+//
+// Nothing in this package prints, logs, compares or stores a secret by accident:
+// its types redact themselves, cannot be compared with ==, and show what they
+// hold only to a caller that says Reveal.
+package secret

@@ -1,0 +1,26 @@
+// Package issuer speaks OAuth 2.0 and OpenID Connect to applications.
+//
+// An application sends a browser to the authorization endpoint and gets back a
+// code; it takes the code to the token endpoint and gets tokens; it shows a token
+// to a resource. The people using the browser never meet this package: they are
+// sent to package web to sign in and consent, and come back.
+//
+// Everything that an application can hold for a person comes from an
+// [Authorization], the record that a person allowed an application something. It is
+// one row: its code, once spent, becomes its family of refresh tokens. Codes, refresh
+// tokens and access tokens carry its id; revoking it revokes them all.
+//
+// A request that still waits for its person is not a row. It is sealed, bound to the
+// browser that started it, and travels in the address of /authorize/{request}. Its
+// id becomes the id of the Authorization, so that it can be answered once only.
+//
+// # Reading order
+//
+//   - authorize.go and token.go are the two doors. Each reads one request, makes
+//     one decision, writes one answer.
+//   - checks.go is the list of everything an authorization request must satisfy,
+//     in the order in which it is checked, each with its section of the standard.
+//   - next.go says what a request still needs: sign-in, consent, or an answer.
+//   - grant_*.go is one file for each way to get tokens.
+//   - store.go is what the issuer asks its database to remember.
+package issuer
