@@ -21,6 +21,7 @@ type Error struct {
 	cause error
 }
 
+// Error returns the refusal with its cause: for the log, never for strangers.
 func (e *Error) Error() string {
 	if e.cause != nil {
 		return e.Code + ": " + e.Description + ": " + e.cause.Error()
