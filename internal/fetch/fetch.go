@@ -1,0 +1,255 @@
+// Package fetch gets a small document from an address that somebody else chose: the keys
+// of a client that registered a jwks_uri.
+//
+// Whoever may register a client may so make this server send a request, and could use
+// it to reach what only this server can reach. So the fetcher speaks https only, looks the
+// name up once, refuses if it leads to an address that is not public, connects to exactly the
+// address it has checked, follows no redirect, reads little and does not wait long. What
+// went wrong is logged, and is not told to whoever caused it.
+//
+// # Reading order
+//
+//   - fetch.go: one request, from the address to the bytes.
+//   - public.go: which addresses are public.
+package fetch
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+)
+
+// The limits of one request, and of all that run at the same time.
+const (
+	Timeout  = 5 * time.Second // from the look-up to the last byte
+	MaxBytes = 64 << 10        // of the document
+
+	atOnce        = 16
+	atOncePerHost = 4
+)
+
+// ErrUnavailable is every failure. Its text says nothing about the target: the difference
+// between "refused" and "timed out" would make a port scanner of us.
+var ErrUnavailable = errors.New("fetch: the document is not available")
+
+// A Config says what may be fetched. The zero value allows public https addresses only.
+type Config struct {
+	// Allow is a list of hosts, as "host" or "host:port", that may have an address that is not
+	// public. Those that are loopback may be spoken to without TLS. For development, and for
+	// clients inside of an operator's own network.
+	Allow []string
+	// RootCAs verify the target. The default is the system's.
+	RootCAs *x509.CertPool
+	// Log gets a line for each document that could not be fetched. The default is [slog.Default].
+	Log *slog.Logger
+}
+
+// A Fetcher gets documents. It is safe for concurrent use.
+type Fetcher struct {
+	Config
+	https  *http.Client
+	http   *http.Client // to loopback addresses that the operator named
+	look   func(ctx context.Context, host string) ([]netip.Addr, error)
+	flight singleflight.Group
+	slots  chan struct{}
+
+	mu    sync.Mutex
+	hosts map[string]int // requests that run, for each host
+}
+
+// New returns a fetcher.
+func New(c Config) *Fetcher {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	f := &Fetcher{
+		Config: c,
+		slots:  make(chan struct{}, atOnce),
+		hosts:  map[string]int{},
+		look: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		},
+	}
+	f.https = f.newClient(false)
+	f.http = f.newClient(true)
+	return f
+}
+
+func (f *Fetcher) newClient(plain bool) *http.Client {
+	return &http.Client{
+		Timeout:       Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			// No Proxy: HTTPS_PROXY would make the check of the address worthless.
+			DialContext: func(ctx context.Context, _, target string) (net.Conn, error) {
+				return f.dial(ctx, target, plain)
+			},
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: f.RootCAs},
+			MaxResponseHeaderBytes: 16 << 10,
+			DisableCompression:     true,
+			DisableKeepAlives:      true, // the next request looks the name up and checks again
+		},
+	}
+}
+
+// Get returns the document at an address, or [ErrUnavailable]. Callers that ask for the same
+// address at the same time share one request.
+func (f *Fetcher) Get(ctx context.Context, address string) ([]byte, error) {
+	shared := f.flight.DoChan(address, func() (any, error) {
+		// Not the context of whoever came first: the others wait for this too.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Timeout)
+		defer cancel()
+		body, err := f.get(ctx, address)
+		if err != nil {
+			f.Log.WarnContext(ctx, "a document could not be fetched", "url", address, "err", err)
+			return nil, ErrUnavailable
+		}
+		return body, nil
+	})
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case result := <-shared:
+		body, _ := result.Val.([]byte)
+		return body, result.Err
+	}
+}
+
+func (f *Fetcher) get(ctx context.Context, address string) ([]byte, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.check(u); err != nil {
+		return nil, err
+	}
+	done, err := f.enter(ctx, u.Host)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", "application/jwk-set+json, application/json")
+	r.Header.Set("User-Agent", "mintmark")
+	client := f.https
+	if u.Scheme == "http" {
+		client = f.http
+	}
+	resp, err := client.Do(r)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the answer is %d, not 200", resp.StatusCode)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > MaxBytes {
+		return nil, fmt.Errorf("the document is longer than %d bytes", MaxBytes)
+	}
+	return body, nil
+}
+
+func (f *Fetcher) check(u *url.URL) error {
+	switch {
+	case u.Hostname() == "" || u.Opaque != "" || u.User != nil || u.Fragment != "":
+		return errors.New("not a plain https address")
+	case u.Scheme == "https":
+		return nil
+	case u.Scheme == "http" && f.allowed(u.Hostname(), u.Port()):
+		return nil // and only to a loopback address: see dial
+	}
+	return errors.New("not an https address")
+}
+
+// allowed says whether the operator named the host.
+func (f *Fetcher) allowed(host, port string) bool {
+	return slices.ContainsFunc(f.Allow, func(name string) bool {
+		return strings.EqualFold(name, host) || strings.EqualFold(name, net.JoinHostPort(host, port))
+	})
+}
+
+// enter waits for a free slot. The returned function gives it back.
+func (f *Fetcher) enter(ctx context.Context, host string) (done func(), err error) {
+	if !f.count(host, 1) {
+		return nil, errors.New("too many requests to one host at the same time")
+	}
+	select {
+	case f.slots <- struct{}{}:
+		return func() { <-f.slots; f.count(host, -1) }, nil
+	case <-ctx.Done():
+		f.count(host, -1)
+		return nil, ctx.Err()
+	}
+}
+
+// count adds to the number of requests to a host, unless that would be too many.
+func (f *Fetcher) count(host string, add int) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	n := f.hosts[host] + add
+	switch {
+	case n > atOncePerHost:
+		return false
+	case n == 0:
+		delete(f.hosts, host)
+	default:
+		f.hosts[host] = n
+	}
+	return true
+}
+
+// dial looks a name up, checks every address it has, and connects to one of those: a second
+// look-up could give another answer (DNS rebinding).
+func (f *Fetcher) dial(ctx context.Context, target string, plain bool) (net.Conn, error) {
+	host, port, err := net.SplitHostPort(target)
+	if err != nil {
+		return nil, err
+	}
+	addresses, err := f.look(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	if len(addresses) == 0 {
+		return nil, errors.New("the name has no address")
+	}
+	named := f.allowed(host, port)
+	for _, a := range addresses {
+		if !public(a) && !named {
+			return nil, fmt.Errorf("%s is not a public address", a)
+		}
+		if plain && !a.IsLoopback() {
+			return nil, fmt.Errorf("%s would be spoken to without TLS", a)
+		}
+	}
+	var failed error
+	for _, a := range addresses {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "tcp", net.JoinHostPort(a.String(), port))
+		if err == nil {
+			return conn, nil
+		}
+		failed = errors.Join(failed, err)
+	}
+	return nil, failed
+}
