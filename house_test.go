@@ -32,7 +32,8 @@ var may = [][]string{
 	{"cmd/mintmark", "internal/secret", "keys", "storage", "server"},
 	{"conformance", "internal/secret", "storage", "storage/storagetest", "server"},
 	{"conformance/browser", "conformance", "storage", "storage/storagetest", "server"},
-	{"conformance/clients", "conformance"},
+	{"conformance/clients", "conformance", "storage/storagetest"},
+	{"conformance/oidf", "conformance"},
 }
 
 // testsMay is what test files may import beyond that: the real parts that a story needs.
