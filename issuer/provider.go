@@ -2,7 +2,10 @@ package issuer
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"mintmark/internal/secret"
@@ -56,4 +59,75 @@ type Login struct {
 type Provider struct {
 	Config
 	clients *clientCache
+	base    string // the path of the issuer, without a trailing slash: "" or "/tenant"
+	secure  bool   // the issuer is https
+	seal    *sealer
+}
+
+// New returns a provider, or says in one sentence what is wrong with the configuration. It
+// fills in the lifetimes that are zero.
+func New(c Config) (*Provider, error) {
+	at, err := url.Parse(c.Issuer)
+	switch {
+	case err != nil || at.Host == "" || at.User != nil:
+		return nil, fmt.Errorf("issuer: %q is not a URL", c.Issuer)
+	case at.RawQuery != "" || at.ForceQuery || strings.Contains(c.Issuer, "#"):
+		// RFC 8414 §2: "a URL that uses the "https" scheme and has no query or fragment components"
+		return nil, fmt.Errorf("issuer: %q must not have a query or a fragment", c.Issuer)
+	case strings.HasSuffix(c.Issuer, "/"):
+		return nil, fmt.Errorf("issuer: %q must not end with a slash", c.Issuer)
+	case at.Scheme != "https" && !(at.Scheme == "http" && loopbackName(at.Hostname())):
+		return nil, fmt.Errorf("issuer: %q must begin with https:// (http:// only on the loopback interface)", c.Issuer)
+	case c.Store == nil || c.Keys == nil || c.Mint == nil || c.Hasher == nil:
+		return nil, fmt.Errorf("issuer: Store, Keys, Mint and Hasher are required")
+	case c.Login == nil || c.EndSession == nil:
+		return nil, fmt.Errorf("issuer: Login and EndSession are required")
+	case c.RefreshKey == [32]byte{} || c.RequestKey == [32]byte{}:
+		return nil, fmt.Errorf("issuer: RefreshKey and RequestKey are required")
+	}
+	for _, d := range []struct {
+		name     string
+		value    *time.Duration
+		standard time.Duration
+	}{
+		{"AccessTTL", &c.AccessTTL, 5 * time.Minute},
+		{"IDTTL", &c.IDTTL, 5 * time.Minute},
+		{"CodeTTL", &c.CodeTTL, time.Minute},
+		{"RefreshIdle", &c.RefreshIdle, 30 * 24 * time.Hour},
+		{"RefreshMax", &c.RefreshMax, 90 * 24 * time.Hour},
+		{"RefreshGrace", &c.RefreshGrace, 120 * time.Second},
+		{"RequestTTL", &c.RequestTTL, 30 * time.Minute},
+	} {
+		if *d.value < 0 {
+			return nil, fmt.Errorf("issuer: %s is negative", d.name)
+		}
+		if *d.value == 0 {
+			*d.value = d.standard
+		}
+	}
+	clients, err := newClientCache(c.Store)
+	if err != nil {
+		return nil, err
+	}
+	seal, err := newSealer(c.RequestKey)
+	if err != nil {
+		return nil, err
+	}
+	return &Provider{
+		Config:  c,
+		clients: clients,
+		base:    at.EscapedPath(),
+		secure:  at.Scheme == "https",
+		seal:    seal,
+	}, nil
+}
+
+// loopbackName says whether a host is the machine itself, by name or address.
+func loopbackName(host string) bool {
+	return host == "localhost" || loopbackAddress(host)
+}
+
+// loopbackAddress says whether a host is one of the two loopback IP literals of RFC 8252 §7.3.
+func loopbackAddress(host string) bool {
+	return host == "127.0.0.1" || host == "::1"
 }
