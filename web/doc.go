@@ -1,0 +1,2 @@
+// Package web answers: what do people see?
+package web
