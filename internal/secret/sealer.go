@@ -124,7 +124,8 @@ func ParseMasterKey(text string) ([]byte, error) {
 	text = strings.TrimSpace(text)
 	text = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(text, "="))
 	key, err := base64.RawStdEncoding.Strict().DecodeString(text)
-	if err != nil || len(key) != masterLen {
+	// encoding/base64 passes over line breaks: a key on two lines is more likely half of two.
+	if err != nil || len(key) != masterLen || strings.ContainsAny(text, "\r\n") {
 		// The text is not repeated: it may be a real key with one letter too many.
 		return nil, errors.New("secret: a master key is 32 random bytes in base64; make one with: mintmark secrets new")
 	}
