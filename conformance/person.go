@@ -72,6 +72,39 @@ func NewPerson(t testing.TB, email string) *Person {
 	return p
 }
 
+// On returns the same browser, with its cookies, whose requests to the issuer reach another
+// copy of the server: what a load balancer does.
+func (p *Person) On(s *Server) *Person {
+	moved := *p
+	client := *p.http
+	client.Transport = via{to: s, next: p.http.Transport}
+	moved.http, moved.Seen = &client, nil
+	return &moved
+}
+
+type via struct {
+	to   *Server
+	next http.RoundTripper
+}
+
+func (v via) RoundTrip(r *http.Request) (*http.Response, error) {
+	issuer, err := url.Parse(v.to.Issuer)
+	if err != nil {
+		return nil, err
+	}
+	address, err := url.Parse(v.to.Address)
+	if err != nil || r.URL.Host != issuer.Host {
+		return v.next.RoundTrip(r)
+	}
+	moved := r.Clone(r.Context())
+	moved.Host, moved.URL.Host = issuer.Host, address.Host
+	resp, err := v.next.RoundTrip(moved)
+	if resp != nil {
+		resp.Request = r
+	}
+	return resp, err
+}
+
 // Visit opens an address.
 func (p *Person) Visit(address string) Page {
 	p.t.Helper()
@@ -79,6 +112,20 @@ func (p *Person) Visit(address string) Page {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	return p.do(r)
+}
+
+// Post sends a form as a page of another site would: without our Lax cookies, which a
+// browser keeps back there.
+func (p *Person) Post(address string, form url.Values) Page {
+	p.t.Helper()
+	r, err := http.NewRequest("POST", address, strings.NewReader(form.Encode()))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", "https://app.example")
+	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	return p.do(r)
 }
 

@@ -18,8 +18,9 @@ import (
 
 // A Server is the built program, running as its own process.
 type Server struct {
-	Issuer string
-	Data   string // its data folder
+	Issuer  string
+	Address string // where this copy listens; the issuer's own, unless it is a [Server.Copy]
+	Data    string // its data folder
 
 	t   testing.TB
 	cmd *exec.Cmd
@@ -98,12 +99,15 @@ func startIn(t testing.TB, data, database string, flags ...string) *Server {
 		if err != nil {
 			continue
 		}
-		var about struct{ Issuer string }
+		var about struct{ Issuer, Address string }
 		if json.Unmarshal(text, &about) != nil {
 			continue
 		}
-		s.Issuer = about.Issuer
-		if resp, err := client.Get(s.Issuer + "/readyz"); err == nil {
+		s.Issuer, s.Address = about.Issuer, about.Address
+		if s.Address == "" {
+			s.Address = s.Issuer
+		}
+		if resp, err := client.Get(s.Address + "/readyz"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
 				return s
@@ -112,6 +116,23 @@ func startIn(t testing.TB, data, database string, flags ...string) *Server {
 	}
 	t.Fatalf("the server was not ready after 20 s\n%s", s.Log())
 	return nil
+}
+
+// Copy runs another copy of the server on the same database and with the same issuer and
+// master key, on a port of its own.
+func (s *Server) Copy(t testing.TB, database string) *Server {
+	t.Helper()
+	data := t.TempDir()
+	for _, name := range []string{"master.key", "admin.key"} {
+		text, err := os.ReadFile(filepath.Join(s.Data, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(data, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return startIn(t, data, database, "--issuer", s.Issuer)
 }
 
 // client trusts any certificate on loopback: the tests make their own.
@@ -140,6 +161,12 @@ func (s *Server) Do(args ...string) map[string]any {
 		s.t.Fatalf("mintmark %s did not print one JSON object: %v", strings.Join(args, " "), err)
 	}
 	return answer
+}
+
+// Run runs a command of the program against this server, whatever it prints.
+func (s *Server) Run(args ...string) {
+	s.t.Helper()
+	s.run(nil, args...)
 }
 
 func (s *Server) run(stdin io.Reader, args ...string) []byte {
