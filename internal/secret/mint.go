@@ -4,8 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"hash/crc32"
 	"strings"
+	"sync"
 )
 
 // The grammar of every credential of ours that carries an id:
@@ -62,11 +64,21 @@ var idLen = map[string]int{
 // A Mint makes our credentials and recognises them without I/O. It is safe for
 // concurrent use. Every copy of the server must have the same tag key.
 type Mint struct {
-	key [32]byte
+	key     [32]byte
+	tagging sync.Pool // of *tagger: parsing allocates nothing
+}
+
+// A tagger computes one tag at a time.
+type tagger struct {
+	mac hash.Hash
+	in  [80]byte // the longest credential has 66
+	sum [sha256.Size]byte
 }
 
 // NewMint returns a mint with the given tag key.
-func NewMint(key [32]byte) *Mint { return &Mint{key: key} }
+func NewMint(key [32]byte) *Mint {
+	return &Mint{key: key, tagging: sync.Pool{New: func() any { return &tagger{mac: hmac.New(sha256.New, key[:])} }}}
+}
 
 // Issue returns a new credential with a random secret. It panics if the id is not
 // of the kind's width: that is a fault in the program.
@@ -101,21 +113,30 @@ func (m *Mint) Parse(kind, s string) (id string, ok bool) {
 		!strings.HasPrefix(s, brand) || s[len(brand):head-1] != kind || s[head-1] != '_' || !IsBase62(s[head:]) {
 		return "", false
 	}
+	t := m.tagging.Get().(*tagger)
+	defer m.tagging.Put(t)
+	body := t.in[:copy(t.in[:], s[:len(s)-crcLen])]
 	sum, ok := ParseBase62(s[len(s)-crcLen:])
-	if !ok || sum != uint64(crc32.ChecksumIEEE([]byte(s[:len(s)-crcLen]))) {
+	if !ok || sum != uint64(crc32.ChecksumIEEE(body)) {
 		return "", false
 	}
-	var buf [80]byte
-	tagged := m.appendTag(append(buf[:0], s[:head+n]...))
-	if !hmac.Equal(tagged[head+n:], []byte(s[head+n:head+n+tagLen])) {
+	var tag [tagLen]byte
+	if !hmac.Equal(t.append(tag[:0], body[:head+n]), body[head+n:head+n+tagLen]) {
 		return "", false
 	}
 	return s[head : head+n], true
 }
 
 func (m *Mint) appendTag(b []byte) []byte {
-	h := hmac.New(sha256.New, m.key[:])
-	h.Write(b)
-	var sum [sha256.Size]byte
-	return AppendBase62(b, binary.BigEndian.Uint64(h.Sum(sum[:0])), tagLen)
+	t := m.tagging.Get().(*tagger)
+	defer m.tagging.Put(t)
+	return t.append(b, t.in[:copy(t.in[:], b)])
+}
+
+// append appends the tag of head to dst. The head must be in t.in: what goes through an
+// interface is moved to the heap, and that is there already.
+func (t *tagger) append(dst, head []byte) []byte {
+	t.mac.Reset()
+	t.mac.Write(head)
+	return AppendBase62(dst, binary.BigEndian.Uint64(t.mac.Sum(t.sum[:0])), tagLen)
 }

@@ -78,6 +78,14 @@ func TestAnIDOfTheWrongWidthIsAFaultOfTheProgram(t *testing.T) {
 	mint(1).Compose(KindCode, "short", Random62(22))
 }
 
+func TestParsingAllocatesNothing(t *testing.T) {
+	m := mint(1)
+	good := m.Issue(KindServiceKey, NewShortID()).Reveal()
+	if n := testing.AllocsPerRun(100, func() { m.Parse(KindServiceKey, good) }); n >= 1 {
+		t.Errorf("it allocates %v times", n)
+	}
+}
+
 // other returns a base62 character that is not c.
 func other(c byte) string {
 	if c == 'a' {
