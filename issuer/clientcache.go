@@ -75,14 +75,4 @@ func (c *clientCache) forget(id string) {
 func (p *Provider) ForgetClient(id string) { p.clients.forget(id) }
 
 // validClientID says whether s could be the id of a client: RFC 6749 Appendix A.1, bounded.
-func validClientID(s string) bool {
-	if s == "" || len(s) > 255 {
-		return false
-	}
-	for i := range len(s) {
-		if s[i] <= 0x20 || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
-}
+func validClientID(s string) bool { return s != "" && len(s) <= 255 && visible(s) }
