@@ -2,8 +2,15 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humamux"
+	"github.com/gorilla/mux"
 
 	"mintmark/accounts"
 	"mintmark/apikeys"
@@ -24,12 +31,127 @@ type Config struct {
 
 	// RequestID returns the id of a request, for the problem documents.
 	RequestID func(context.Context) string
-	// Log gets what went wrong on our side. The default is [slog.Default].
+	// Log gets what went wrong on our side, and one line for each change. The default is
+	// [slog.Default].
 	Log *slog.Logger
+}
+
+// prefix is where the API lives, below the issuer.
+const prefix = "/api/v1"
+
+// An api is the running thing.
+type api struct {
+	Config
+	router  *mux.Router
+	schemas huma.Registry // of every JSON form
+	spec    []byte        // the OpenAPI document
 }
 
 // New returns the handler of everything below /api/v1. A request's path begins with that:
 // whoever mounts the handler below an issuer with a path strips the issuer's path before.
 func New(c Config) http.Handler {
-	return http.NotFoundHandler()
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.RequestID == nil {
+		c.RequestID = func(context.Context) string { return "" }
+	}
+	a := &api{Config: c, router: mux.NewRouter().SkipClean(true).UseEncodedPath()}
+	a.router.NotFoundHandler = http.HandlerFunc(a.notFound)
+	a.router.MethodNotAllowedHandler = http.HandlerFunc(a.methodNotAllowed)
+	a.router.Path(prefix + "/openapi.json").Methods(http.MethodGet).HandlerFunc(a.openapi)
+
+	document := a.document()
+	a.schemas = document.Components.Schemas
+	h := humamux.New(a.router, document)
+	h.UseMiddleware(a.guard)
+	for _, r := range a.routes() {
+		r.open(h, r.operation())
+	}
+	a.spec = finish(document.OpenAPI)
+	return a
+}
+
+// ServeHTTP answers one request.
+func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// Answers hold people's data and, at times, the only copy of a secret.
+	w.Header().Set("Cache-Control", "no-store")
+	if problem := checkTarget(r); problem != nil {
+		a.write(w, r, problem)
+		return
+	}
+	a.router.ServeHTTP(w, r)
+}
+
+func (a *api) notFound(w http.ResponseWriter, r *http.Request) {
+	a.write(w, r, refuse(notFound, "There is nothing at this address. The operations are listed at %s/openapi.json.", prefix))
+}
+
+func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+		try := r.Clone(r.Context())
+		try.Method = method
+		if a.router.Match(try, new(mux.RouteMatch)) {
+			allowed = append(allowed, method)
+		}
+	}
+	// RFC 9110 §15.5.6: "The origin server MUST generate an Allow header field".
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	a.write(w, r, refuse(methodNotAllowed, "This address takes %s.", strings.Join(allowed, ", ")))
+}
+
+// openapi is the description of the API. It is the same for everybody and needs no key.
+func (a *api) openapi(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-cache")
+	_, _ = w.Write(a.spec) // nobody is left to tell
+}
+
+// document is the OpenAPI document before its operations are added.
+func (a *api) document() huma.Config {
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	format := huma.Format{Marshal: huma.DefaultJSONFormat.Marshal, Unmarshal: unmarshal}
+	return huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title:       "Mintmark admin API",
+				Version:     a.Version,
+				Description: "Looks after people, applications, signing keys, sessions and consents. Every refusal is a problem document (RFC 9457) with a stable code. A list is read page by page: pass the next of one answer as the after of the next request, until there is none.",
+			},
+			Servers: []*huma.Server{{URL: a.Issuer}},
+			Components: &huma.Components{
+				Schemas: registry,
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					"apiKey": {Type: "apiKey", In: "header", Name: "Authorization", Description: "Authorization: ApiKey mm_ok_…"},
+					"bearer": {Type: "http", Scheme: "bearer", Description: "Authorization: Bearer mm_ok_…, the same key for tools that know no other scheme"},
+				},
+			},
+		},
+		// The formats that are read and written. "json" is whatever ends with +json.
+		Formats:                      map[string]huma.Format{"application/json": format, "json": format},
+		DefaultFormat:                "application/json",
+		RejectUnknownQueryParameters: true,
+		Transformers:                 []huma.Transformer{a.rewrite},
+	}
+}
+
+// finish encodes the document, without the error model of the library, which we don't send.
+func finish(document *huma.OpenAPI) []byte {
+	schemas := document.Components.Schemas.Map()
+	delete(schemas, "ErrorModel")
+	delete(schemas, "ErrorDetail")
+	for _, path := range document.Paths {
+		for _, op := range []*huma.Operation{path.Get, path.Post, path.Put, path.Patch, path.Delete} {
+			if op != nil {
+				slices.SortFunc(op.Parameters, func(a, b *huma.Param) int { return strings.Compare(a.In+a.Name, b.In+b.Name) })
+			}
+		}
+	}
+	spec, err := json.Marshal(document)
+	if err != nil {
+		panic("admin: the OpenAPI document can't be encoded: " + err.Error()) // at the start only
+	}
+	return spec
 }

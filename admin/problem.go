@@ -1,0 +1,230 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"mintmark/accounts"
+	"mintmark/apikeys"
+	"mintmark/internal/secret"
+	"mintmark/issuer"
+	"mintmark/keys"
+)
+
+// A kind is one kind of refusal. Its code is a promise to programs.
+type kind struct {
+	status int
+	code   string
+}
+
+// Every kind of refusal there is.
+var (
+	badRequest        = kind{http.StatusBadRequest, "bad_request"}
+	unauthenticated   = kind{http.StatusUnauthorized, "unauthenticated"}
+	insufficientScope = kind{http.StatusForbidden, "insufficient_scope"}
+	notFound          = kind{http.StatusNotFound, "not_found"}
+	methodNotAllowed  = kind{http.StatusMethodNotAllowed, "method_not_allowed"}
+	timeout           = kind{http.StatusRequestTimeout, "request_timeout"}
+	exists            = kind{http.StatusConflict, "exists"}
+	conflict          = kind{http.StatusConflict, "conflict"}
+	tooLarge          = kind{http.StatusRequestEntityTooLarge, "too_large"}
+	unsupported       = kind{http.StatusUnsupportedMediaType, "unsupported_media_type"}
+	invalid           = kind{http.StatusUnprocessableEntity, "invalid"}
+	internal          = kind{http.StatusInternalServerError, "internal"}
+	busy              = kind{http.StatusServiceUnavailable, "busy"}
+	unavailable       = kind{http.StatusServiceUnavailable, "unavailable"}
+)
+
+// byStatus is what the library refuses by itself.
+var byStatus = map[int]kind{
+	400: badRequest, 408: timeout, 413: tooLarge, 415: unsupported, 422: invalid,
+}
+
+// A Problem is a refusal, RFC 9457. It tells what to do about it, and nothing of the inside.
+type Problem struct {
+	Type      string         `json:"type" doc:"Always about:blank: the code says what kind of problem it is" example:"about:blank"`
+	Title     string         `json:"title" doc:"The words of the HTTP status" example:"Not Found"`
+	Status    int            `json:"status" doc:"The HTTP status" example:"404"`
+	Detail    string         `json:"detail,omitempty" doc:"What is wrong, for people"`
+	Code      string         `json:"code" doc:"What is wrong, for programs. It does not change" example:"not_found"`
+	RequestID string         `json:"request_id,omitempty" doc:"The id of the request, which the server's log carries too"`
+	Errors    []FieldProblem `json:"errors,omitempty" nullable:"false" doc:"What is wrong with which part of the request"`
+
+	cause error
+}
+
+// A FieldProblem is what is wrong with one part of a request. It never repeats the value.
+type FieldProblem struct {
+	In     string `json:"in" doc:"Which part of the request" enum:"body,query,path"`
+	Field  string `json:"field,omitempty" doc:"The member or parameter, with dots between the levels" example:"claims.birthdate"`
+	Detail string `json:"detail" doc:"What is wrong with it: a sentence without its subject" example:"is longer than 254 bytes"`
+}
+
+func refuse(k kind, detail string, args ...any) *Problem {
+	return &Problem{
+		Type: "about:blank", Title: http.StatusText(k.status), Status: k.status,
+		Detail: fmt.Sprintf(detail, args...), Code: k.code,
+	}
+}
+
+// because adds the cause, for the log.
+func (p *Problem) because(err error) *Problem {
+	p.cause = err
+	return p
+}
+
+// field adds what is wrong with one part of the request.
+func (p *Problem) field(in, name, detail string) *Problem {
+	p.Errors = append(p.Errors, FieldProblem{in, name, detail})
+	return p
+}
+
+// Error returns the detail.
+func (p *Problem) Error() string { return p.Detail }
+
+// Unwrap returns the cause.
+func (p *Problem) Unwrap() error { return p.cause }
+
+// GetStatus returns the HTTP status.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders returns what the answer needs besides its body.
+func (p *Problem) GetHeaders() http.Header {
+	h := http.Header{}
+	switch p.Status {
+	case http.StatusUnauthorized:
+		// RFC 9110 §15.5.2: "MUST send a WWW-Authenticate header field".
+		h.Add("WWW-Authenticate", `ApiKey realm="mintmark"`)
+		h.Add("WWW-Authenticate", `Bearer realm="mintmark"`)
+	case http.StatusServiceUnavailable:
+		h.Set("Retry-After", "2")
+	}
+	return h
+}
+
+// ContentType says that a problem is not what was asked for. RFC 9457 §3.
+func (p *Problem) ContentType(string) string { return "application/problem+json" }
+
+// problem makes of any error the refusal that the caller gets. What is not known here is a
+// fault of ours: the caller learns that it happened, the log learns what.
+func (a *api) problem(ctx context.Context, err error) *Problem {
+	p := known(err)
+	if p == nil {
+		a.Log.ErrorContext(ctx, "the admin API failed", "err", err, "request_id", a.RequestID(ctx))
+		p = refuse(internal, "Something went wrong on our side. The log has it under the id of this request.")
+	}
+	p.RequestID = a.RequestID(ctx)
+	return p
+}
+
+// known returns the refusal for an error of the parts, or nil.
+func known(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	if e, ok := errors.AsType[*accounts.Invalid](err); ok {
+		return wrong(e.Field, e.Problem)
+	}
+	if e, ok := errors.AsType[*issuer.Invalid](err); ok {
+		return wrong(e.Field, e.Problem)
+	}
+	if e, ok := errors.AsType[*apikeys.Invalid](err); ok {
+		return wrong(e.Field, e.Problem)
+	}
+	switch {
+	case errors.Is(err, accounts.ErrNotFound), errors.Is(err, issuer.ErrNotFound), errors.Is(err, keys.ErrNotFound):
+		return refuse(notFound, "There is no such thing.").because(err)
+	case errors.Is(err, accounts.ErrExists):
+		return refuse(exists, "Somebody has this e-mail address already.").field("body", "email", "is taken").because(err)
+	case errors.Is(err, issuer.ErrExists):
+		return refuse(exists, "There is a client with this id already.").field("body", "client_id", "is taken").because(err)
+	case errors.Is(err, keys.ErrConflict):
+		return refuse(conflict, "The keys are being rotated right now. Look at the list, and try again if need be.").because(err)
+	case errors.Is(err, secret.ErrBusy):
+		return refuse(busy, "Too many passwords are being hashed. Try again in a moment.").because(err)
+	case errors.Is(err, keys.ErrStale):
+		return refuse(unavailable, "The database can't be reached. Try again in a moment.").because(err)
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return refuse(unavailable, "The request took too long. Look whether it was done before you try again.").because(err)
+	}
+	return nil
+}
+
+func wrong(field, problem string) *Problem {
+	return refuse(invalid, "%s %s.", field, problem).field("body", field, problem)
+}
+
+// write sends a problem where the library does not do it.
+func (a *api) write(w http.ResponseWriter, r *http.Request, p *Problem) {
+	p.RequestID = a.RequestID(r.Context())
+	for name, values := range p.GetHeaders() {
+		w.Header()[name] = append(w.Header()[name], values...)
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // nobody is left to tell
+}
+
+// rewrite makes the library's own refusals ours. They repeat the values that they refuse,
+// which may be passwords; ours don't.
+func (a *api) rewrite(ctx huma.Context, _ string, v any) (any, error) {
+	model, ok := v.(*huma.ErrorModel)
+	if !ok {
+		return v, nil
+	}
+	k, ok := byStatus[model.Status]
+	if !ok {
+		a.Log.ErrorContext(ctx.Context(), "the admin API failed", "err", model, "request_id", a.RequestID(ctx.Context()))
+		k = kind{model.Status, "internal"}
+	}
+	p := refuse(k, "")
+	p.RequestID = a.RequestID(ctx.Context())
+	for _, e := range model.Errors {
+		in, field, _ := strings.Cut(e.Location, ".")
+		detail := e.Message
+		if detail == "unexpected property" || detail == "unknown query parameter" {
+			detail = a.unknownName(ctx.Operation(), in, field)
+		}
+		p.field(in, shorten(field), detail)
+	}
+	switch {
+	case len(p.Errors) > 0:
+		p.Detail = strings.TrimPrefix(p.Errors[0].Field+" ", " ") + p.Errors[0].Detail + "."
+	case k == tooLarge:
+		p.Detail = fmt.Sprintf("The body is larger than %d KiB.", maxBody>>10)
+	case model.Detail != "":
+		p.Detail = strings.ToUpper(model.Detail[:1]) + model.Detail[1:] + "."
+	}
+	return p, nil
+}
+
+// unknownName says which name was probably meant instead of one that an operation does not know.
+func (a *api) unknownName(op *huma.Operation, in, field string) string {
+	var known []string
+	switch {
+	case in == "query":
+		for _, p := range op.Parameters {
+			if p.In == in {
+				known = append(known, p.Name)
+			}
+		}
+	case op.RequestBody != nil:
+		schema := op.RequestBody.Content["application/json"].Schema
+		if schema.Ref != "" {
+			schema = a.schemas.SchemaFromRef(schema.Ref)
+		}
+		known = slices.Sorted(maps.Keys(schema.Properties))
+	}
+	if near := nearest(field, known); near != "" {
+		return "is not known; did you mean " + near + "?"
+	}
+	return "is not known"
+}

@@ -1,0 +1,97 @@
+package admin
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// A route is one operation of the API.
+type route struct {
+	id     string // in the OpenAPI document
+	method string
+	path   string // below the prefix
+	scope  string // what a key must have; empty: any good key will do
+	status int    // of an answer that is not a refusal
+	about  string // one line, for people
+	open   func(huma.API, huma.Operation)
+}
+
+// routes is every operation there is. The router, the guard, the OpenAPI document and the
+// test that proves who is kept out are all made from it.
+func (a *api) routes() []route {
+	return []route{
+		{"info", "GET", "/info", "", 200, "Which server this is", to(a, a.info)},
+
+		{"list-users", "GET", "/users", "users:read", 200, "List people", to(a, a.listUsers)},
+		{"add-user", "POST", "/users", "users:write", 201, "Add a person", to(a, a.addUser)},
+		{"get-user", "GET", "/users/{user_id}", "users:read", 200, "Look at a person", to(a, a.getUser)},
+		{"set-user", "PATCH", "/users/{user_id}", "users:write", 200, "Change a person", to(a, a.setUser)},
+		{"remove-user", "DELETE", "/users/{user_id}", "users:write", 204, "Forget a person, with everything of theirs", to(a, a.removeUser)},
+		{"set-password", "PUT", "/users/{user_id}/password", "users:write", 204, "Give a person a new password and sign them out everywhere", to(a, a.setPassword)},
+		{"disable-user", "POST", "/users/{user_id}/disable", "users:write", 200, "Lock a person out, at once and everywhere", to(a, a.disableUser)},
+		{"enable-user", "POST", "/users/{user_id}/enable", "users:write", 200, "Let a person sign in again", to(a, a.enableUser)},
+		{"list-user-sessions", "GET", "/users/{user_id}/sessions", "sessions:read", 200, "List where a person is signed in", to(a, a.listUserSessions)},
+		{"revoke-user-sessions", "DELETE", "/users/{user_id}/sessions", "sessions:write", 204, "Sign a person out everywhere", to(a, a.revokeUserSessions)},
+
+		{"list-clients", "GET", "/clients", "clients:read", 200, "List applications", to(a, a.listClients)},
+		{"add-client", "POST", "/clients", "clients:write", 201, "Register an application", to(a, a.addClient)},
+		{"get-client", "GET", "/clients/{client_id}", "clients:read", 200, "Look at an application", to(a, a.getClient)},
+		{"set-client", "PATCH", "/clients/{client_id}", "clients:write", 200, "Change an application: a JSON merge patch (RFC 7396)", to(a, a.setClient)},
+		{"remove-client", "DELETE", "/clients/{client_id}", "clients:write", 204, "Forget an application and revoke everything it was given", to(a, a.removeClient)},
+		{"disable-client", "POST", "/clients/{client_id}/disable", "clients:write", 200, "Refuse an application, at once and everywhere", to(a, a.disableClient)},
+		{"enable-client", "POST", "/clients/{client_id}/enable", "clients:write", 200, "Let an application in again", to(a, a.enableClient)},
+		{"add-client-secret", "POST", "/clients/{client_id}/secrets", "clients:write", 201, "Give an application a new secret; the one before stays good for a while", to(a, a.addSecret)},
+
+		{"list-signing-keys", "GET", "/signing-keys", "signing:read", 200, "List the keys that sign tokens", to(a, a.listKeys)},
+		{"rotate-signing-keys", "POST", "/signing-keys/rotate", "signing:write", 201, "Make new signing keys", to(a, a.rotateKeys)},
+		{"revoke-signing-key", "POST", "/signing-keys/{kid}/revoke", "signing:write", 204, "Refuse a signing key and every token that it signed", to(a, a.revokeKey)},
+
+		{"list-sessions", "GET", "/sessions", "sessions:read", 200, "List where people are signed in", to(a, a.listSessions)},
+		{"revoke-session", "DELETE", "/sessions/{session_id}", "sessions:write", 204, "End a session and revoke what applications got in it", to(a, a.revokeSession)},
+
+		{"list-grants", "GET", "/grants", "grants:read", 200, "List what people allowed which application", to(a, a.listGrants)},
+		{"revoke-grant", "DELETE", "/grants/{grant_id}", "grants:write", 204, "Forget a person's consent and revoke what the application got by it", to(a, a.revokeGrant)},
+	}
+}
+
+// operation is the row as the library wants it.
+func (r route) operation() huma.Operation {
+	scopes := []string{}
+	if r.scope != "" {
+		scopes = append(scopes, r.scope)
+	}
+	return huma.Operation{
+		OperationID:   r.id,
+		Method:        r.method,
+		Path:          prefix + r.path,
+		DefaultStatus: r.status,
+		Summary:       r.about,
+		MaxBodyBytes:  maxBody,
+		// OpenAPI 3.1 allows the names of scopes for every type of scheme.
+		Security: []map[string][]string{{"apiKey": scopes}, {"bearer": scopes}},
+		Metadata: map[string]any{scopeOf: r.scope},
+	}
+}
+
+// to makes an operation of a handler. Its errors become problems here, and nowhere else.
+func to[In, Out any](a *api, do func(context.Context, *In) (*Out, error)) func(huma.API, huma.Operation) {
+	return func(h huma.API, op huma.Operation) {
+		problem := h.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[Problem](), true, "Problem")
+		op.Responses = map[string]*huma.Response{"default": {
+			Description: "A refusal",
+			Content:     map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
+		}}
+		huma.Register(h, op, func(ctx context.Context, in *In) (*Out, error) {
+			out, err := do(ctx, in)
+			if err != nil {
+				return nil, a.problem(ctx, err)
+			}
+			return out, nil
+		})
+	}
+}
+
+// done is the answer of operations that only do something.
+type done struct{}
