@@ -19,7 +19,7 @@ func itoa(n int) string { return strconv.Itoa(n) }
 //
 // What could be read in two ways is refused rather than repaired: two @, comments, quoted
 // local parts, address literals, characters that turn into ASCII (a full-width ＠, the
-// Kelvin sign, ſ), and scripts mixed so that one passes for the other. Dots and
+// Kelvin sign, the Turkish ı), and scripts mixed so that one passes for the other. Dots and
 // "+tags" in the local part stay: what they mean is for the domain to say.
 func CanonicalEmail(s string) (key string, err error) {
 	key, problem := canonicalEmail(s)
@@ -36,6 +36,19 @@ const (
 )
 
 func canonicalEmail(s string) (key, problem string) {
+	key, problem = canonicalOnce(s)
+	if problem != "" {
+		return "", problem
+	}
+	// The canonical form of a canonical form is itself. Unicode has corners where folding
+	// and mapping don't settle; nobody has an address there.
+	if again, _ := canonicalOnce(key); again != key {
+		return "", "has no canonical form"
+	}
+	return key, ""
+}
+
+func canonicalOnce(s string) (key, problem string) {
 	s = strings.Trim(s, " ") // what a phone's keyboard adds
 	switch {
 	case s == "":
@@ -56,16 +69,11 @@ func canonicalEmail(s string) (key, problem string) {
 		return "", problem
 	}
 	ascii, err := domains.ToASCII(domain)
-	if err != nil || numeric(ascii[strings.LastIndexByte(ascii, '.')+1:]) {
+	// UTS 46 reads the full stops of Chinese and Japanese as dots; not everybody does.
+	if err != nil || strings.ContainsAny(domain, "。｡") || numeric(ascii[strings.LastIndexByte(ascii, '.')+1:]) {
 		return "", "has a domain that can't be one"
 	}
-	key = fold(local) + "@" + ascii
-	// The canonical form of a canonical form is itself. Unicode has corners where folding
-	// and composing don't settle; nobody has an address there.
-	if len(key) > maxEmail || fold(local) != fold(fold(local)) || len(fold(local)) > maxLocal {
-		return "", "has no canonical form"
-	}
-	return key, ""
+	return fold(local) + "@" + ascii, ""
 }
 
 // domains maps as every browser and mail program does: UTS 46, non-transitional, with the
@@ -87,7 +95,7 @@ func pretender(s string) (rune, bool) {
 		if c < utf8.RuneSelf {
 			continue
 		}
-		if hasASCII(norm.NFKC.String(string(c))) || hasASCII(string(orbit(c))) {
+		if hasASCII(norm.NFKC.String(string(c))) || hasASCII(string(lower(c))) {
 			return c, true
 		}
 	}
@@ -149,18 +157,11 @@ func numeric(s string) bool {
 	return strings.Trim(s, "0123456789") == ""
 }
 
-// fold makes the cases and compositions of a text one: σ, ς and Σ are one letter.
+// fold makes the cases and compositions of a text one.
 func fold(s string) string {
-	return norm.NFC.String(strings.Map(func(c rune) rune {
-		return unicode.ToLower(orbit(c))
-	}, norm.NFC.String(s)))
+	return norm.NFC.String(strings.Map(lower, norm.NFC.String(s)))
 }
 
-// orbit returns the smallest of the characters that are equal under simple case folding.
-func orbit(c rune) rune {
-	least := c
-	for next := unicode.SimpleFold(c); next != c; next = unicode.SimpleFold(next) {
-		least = min(least, next)
-	}
-	return least
-}
+// lower goes by way of the upper case, because that is where letters meet that have two lower
+// cases: σ and ς.
+func lower(c rune) rune { return unicode.ToLower(unicode.ToUpper(c)) }
