@@ -32,7 +32,7 @@ func (s *sealer) close(purpose string, plain []byte) string {
 
 // open returns what was sealed for that purpose, or false.
 func (s *sealer) open(purpose, sealed string) ([]byte, bool) {
-	if len(sealed) > maxSealed {
+	if len(sealed) > maxSealed || !isBase64URL(sealed) { // the decoder would skip line ends
 		return nil, false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(sealed)
@@ -44,4 +44,4 @@ func (s *sealer) open(purpose, sealed string) ([]byte, bool) {
 }
 
 // maxSealed bounds what is decoded and decrypted for a stranger.
-const maxSealed = 24 << 10
+const maxSealed = 16 << 10
