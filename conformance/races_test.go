@@ -31,7 +31,7 @@ func race[T any](f func(i int) T) []T {
 func copies(t *testing.T, tell func(*testing.T, []*conformance.Server)) {
 	t.Run("sqlite", func(t *testing.T) { tell(t, []*conformance.Server{conformance.Start(t, "")}) })
 	t.Run("postgres, three copies", func(t *testing.T) {
-		database := storagetest.PostgresURL(t)
+		database := storagetest.Postgres(t)
 		first := conformance.Start(t, database)
 		tell(t, []*conformance.Server{first, first.Copy(t, database), first.Copy(t, database)})
 	})

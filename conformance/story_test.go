@@ -21,7 +21,7 @@ import (
 func story(t *testing.T, tell func(*testing.T, *conformance.Server)) {
 	t.Helper()
 	t.Run("sqlite", func(t *testing.T) { tell(t, conformance.Start(t, "")) })
-	t.Run("postgres", func(t *testing.T) { tell(t, conformance.Start(t, storagetest.PostgresURL(t))) })
+	t.Run("postgres", func(t *testing.T) { tell(t, conformance.Start(t, storagetest.Postgres(t))) })
 }
 
 const (

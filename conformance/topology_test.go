@@ -95,7 +95,7 @@ func TestTwoCopiesBehindAProxy(t *testing.T) {
 		}
 		t.Skip("nginx is missing: apt-get install nginx-light")
 	}
-	database := storagetest.PostgresURL(t)
+	database := storagetest.Postgres(t)
 	dir, err := os.MkdirTemp("/tmp", "mintmark-topology")
 	if err != nil {
 		t.Fatal(err)

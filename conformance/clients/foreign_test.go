@@ -19,7 +19,7 @@ import (
 // each tells a story on SQLite and on PostgreSQL.
 func each(t *testing.T, tell func(*testing.T, *conformance.Server)) {
 	t.Run("sqlite", func(t *testing.T) { tell(t, conformance.Start(t, "")) })
-	t.Run("postgres", func(t *testing.T) { tell(t, conformance.Start(t, storagetest.PostgresURL(t))) })
+	t.Run("postgres", func(t *testing.T) { tell(t, conformance.Start(t, storagetest.Postgres(t))) })
 }
 
 // need skips the test unless the path is there, or fails it where CI requires all.
