@@ -33,7 +33,7 @@ CREATE TABLE accounts (
     updated_at     BIGINT  NOT NULL,
     disabled_at    BIGINT  NOT NULL
 );
-CREATE INDEX accounts_role ON accounts (role) WHERE role <> '';
+CREATE INDEX accounts_admins ON accounts (id) WHERE role = 'admin';
 
 CREATE TABLE sessions (
     id         TEXT   NOT NULL PRIMARY KEY,
@@ -67,13 +67,13 @@ CREATE TABLE setup_codes (
 );
 
 CREATE TABLE clients (
-    id          TEXT   NOT NULL PRIMARY KEY,
-    name        TEXT   NOT NULL,
-    metadata    TEXT   NOT NULL, -- the Client as JSON
-    secrets     TEXT   NOT NULL, -- a JSON array of ClientSecret
-    created_at  BIGINT NOT NULL,
-    updated_at  BIGINT NOT NULL,
-    disabled_at BIGINT NOT NULL
+    id            TEXT   NOT NULL PRIMARY KEY,
+    metadata      TEXT   NOT NULL, -- the Client as JSON
+    secrets       TEXT   NOT NULL, -- a JSON array of ClientSecret
+    secret_hashes TEXT   NOT NULL, -- their hashes: which set of secrets it is
+    created_at    BIGINT NOT NULL,
+    updated_at    BIGINT NOT NULL,
+    disabled_at   BIGINT NOT NULL
 );
 
 CREATE TABLE consents (
@@ -112,7 +112,8 @@ CREATE TABLE authorizations (
     expires_at      BIGINT  NOT NULL,
     revoked_at      BIGINT  NOT NULL,
     revoke_reason   TEXT    NOT NULL,
-    forget_at       BIGINT  NOT NULL
+    forget_at       BIGINT  NOT NULL,
+    bought          TEXT    NOT NULL  -- the opaque access token of the last exchange, if it was one
 );
 CREATE INDEX authorizations_account ON authorizations (account_id, client_id);
 CREATE INDEX authorizations_client ON authorizations (client_id);

@@ -1,0 +1,48 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"mintmark/internal/secret"
+)
+
+// Kinds of changes.
+const (
+	clientChange  = "client"  // Ref is the client's id
+	consentChange = "consent" // Ref is "account client"
+	apiKeyChange  = "api_key" // Ref is the key's id
+)
+
+// A Change says that something which a copy of the server may have cached is not as it was.
+type Change struct {
+	ID   string // names this change: readers skip what they have seen
+	Kind string // "client", "consent" or "api_key"
+	Ref  string // which one
+}
+
+// Changes returns what was changed at or after a time, oldest first. Clocks differ and
+// transactions overtake each other, so readers look some seconds further back than they
+// have to and skip the ids that they know.
+func (db *DB) Changes(ctx context.Context, since time.Time) ([]Change, error) {
+	var found []Change
+	err := db.list(ctx, func(r row) error {
+		var c Change
+		if err := r.into(&c.ID, &c.Kind, &c.Ref); err != nil {
+			return err
+		}
+		found = append(found, c)
+		return nil
+	}, `SELECT id, kind, ref FROM changes WHERE at >= $1 ORDER BY at, id`, since)
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// changed announces a change, in the verb that makes it. An announcement of what did not
+// happen after all does no harm: somebody looks it up once more.
+func changed(kind, ref string, at time.Time) statement {
+	return do(`INSERT INTO changes (id, kind, ref, at) VALUES ($1, $2, $3, $4)`,
+		secret.NewID(""), kind, ref, at)
+}

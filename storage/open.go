@@ -1,0 +1,114 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+
+	"mintmark/accounts"
+	"mintmark/apikeys"
+	"mintmark/issuer"
+	"mintmark/keys"
+)
+
+// ErrUnavailable is inside every error that comes from the database being away, too busy,
+// closed, out of space or of unknown outcome, and not from what was asked of it. A caller
+// answers 503 and never success.
+var ErrUnavailable = errors.New("the database is not available")
+
+// Options says how to open a database. The zero value is good.
+type Options struct {
+	// Log gets a line when the schema is migrated or a pooler is found in the way.
+	// The default is [slog.Default].
+	Log *slog.Logger
+	// MaxConns is how many connections a copy of the server keeps at most: to PostgreSQL,
+	// or readers of an SQLite file. 0 means four for each processor, or what the URL says.
+	MaxConns int
+	// Migrate brings the schema up to date. Without it, [Open] leaves it as it is.
+	Migrate bool
+}
+
+// A DB is an open database. It is safe for concurrent use.
+type DB struct {
+	engine     engine
+	log        *slog.Logger
+	trips      atomic.Int64
+	statements atomic.Int64
+}
+
+// Open opens a database: "sqlite:PATH" or "postgres://…". An SQLite file is made if it is
+// not there, readable by its owner only. A database that a newer program has migrated is
+// refused with [ErrNewer].
+func Open(ctx context.Context, url string, o Options) (*DB, error) {
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	db := &DB{log: o.Log}
+	var err error
+	switch scheme, rest, _ := strings.Cut(url, ":"); scheme {
+	case "sqlite":
+		db.engine, err = openSQLite(ctx, rest, o)
+	case "postgres", "postgresql":
+		db.engine, err = openPostgres(ctx, url, o)
+	default:
+		// The URL is not repeated: it may hold a password.
+		err = errors.New("storage: a database is sqlite:PATH or postgres://USER@HOST/NAME")
+	}
+	if err != nil {
+		return nil, err
+	}
+	if o.Migrate {
+		err = db.Migrate(ctx)
+	} else {
+		err = db.refuseNewer(ctx)
+	}
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return db, nil
+}
+
+// Close finishes what is waiting to be written and closes the database. Whatever is asked
+// of it afterwards fails with [ErrUnavailable].
+func (db *DB) Close() { db.engine.close() }
+
+// Issuer returns what package issuer remembers.
+func (db *DB) Issuer() issuer.Store { return issuing{db} }
+
+// Registry returns how clients and consents are looked after.
+func (db *DB) Registry() issuer.Registry { return registry{db} }
+
+// Keys returns what package keys remembers.
+func (db *DB) Keys() keys.Store { return signing{db} }
+
+// Accounts returns what package accounts remembers.
+func (db *DB) Accounts() accounts.Store { return people{db} }
+
+// APIKeys returns what package apikeys remembers.
+func (db *DB) APIKeys() apikeys.Store { return apiKeys{db} }
+
+// Ping says whether the database answers.
+func (db *DB) Ping(ctx context.Context) error {
+	_, err := db.get(ctx, into{new(int64)}, `SELECT 1`)
+	return err
+}
+
+// Backup writes a consistent copy of an SQLite database to a new file, while others go on
+// reading and writing. PostgreSQL has its own tools, and gets a sentence that names them.
+func (db *DB) Backup(ctx context.Context, file string) error {
+	if err := db.engine.backup(ctx, file); err != nil {
+		return fmt.Errorf("storage: backup to %s: %w", file, err)
+	}
+	return nil
+}
+
+// Trips is how often the database has been asked something: round trips on PostgreSQL,
+// verbs and reads on SQLite.
+func (db *DB) Trips() int64 { return db.trips.Load() }
+
+// Statements is how many SQL statements have been sent.
+func (db *DB) Statements() int64 { return db.statements.Load() }

@@ -1,0 +1,209 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"mintmark/accounts"
+)
+
+// people keeps what package accounts remembers.
+type people struct{ db *DB }
+
+var _ accounts.Store = people{}
+
+// AddAccount implements [accounts.Store].
+func (s people) AddAccount(ctx context.Context, a accounts.Account) error {
+	n, err := s.db.write(ctx, do(`
+		INSERT INTO accounts (id, email, email_key, email_verified, name, role, claims,
+			password_hash, created_at, updated_at, disabled_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		ON CONFLICT DO NOTHING`,
+		a.ID, a.Email, a.EmailKey, a.EmailVerified, a.Name, a.Role, a.Claims,
+		a.PasswordHash, a.CreatedAt, a.UpdatedAt, a.DisabledAt))
+	switch {
+	case err != nil:
+		return err
+	case n[0] == 0:
+		return accounts.ErrExists
+	}
+	return nil
+}
+
+// HasAdmin implements [accounts.Store].
+func (s people) HasAdmin(ctx context.Context) (bool, error) {
+	return s.db.get(ctx, into{new(string)}, `SELECT id FROM accounts WHERE role = 'admin' LIMIT 1`)
+}
+
+// Account implements [accounts.Store].
+func (s people) Account(ctx context.Context, id string) (accounts.Account, error) {
+	var a accounts.Account
+	found, err := s.db.get(ctx, accountColumns(&a), `
+		SELECT id, email, email_key, email_verified, name, role, claims,
+			password_hash, created_at, updated_at, disabled_at
+		FROM accounts WHERE id = $1`,
+		id)
+	return foundAccount(a, found, err)
+}
+
+// AccountByEmail implements [accounts.Store].
+func (s people) AccountByEmail(ctx context.Context, emailKey string) (accounts.Account, error) {
+	var a accounts.Account
+	found, err := s.db.get(ctx, accountColumns(&a), `
+		SELECT id, email, email_key, email_verified, name, role, claims,
+			password_hash, created_at, updated_at, disabled_at
+		FROM accounts WHERE email_key = $1`,
+		emailKey)
+	return foundAccount(a, found, err)
+}
+
+// accountColumns is where the columns of an account go, in the order of every SELECT here.
+func accountColumns(a *accounts.Account) into {
+	return into{&a.ID, &a.Email, &a.EmailKey, &a.EmailVerified, &a.Name, &a.Role, &a.Claims,
+		&a.PasswordHash, &a.CreatedAt, &a.UpdatedAt, &a.DisabledAt}
+}
+
+func foundAccount(a accounts.Account, found bool, err error) (accounts.Account, error) {
+	switch {
+	case err != nil:
+		return accounts.Account{}, err
+	case !found:
+		return accounts.Account{}, accounts.ErrNotFound
+	}
+	return a, nil
+}
+
+// Accounts implements [accounts.Store].
+func (s people) Accounts(ctx context.Context, p accounts.Page, emailKey string) ([]accounts.Account, error) {
+	var found []accounts.Account
+	each := func(r row) error {
+		var a accounts.Account
+		if err := r.into(accountColumns(&a)...); err != nil {
+			return err
+		}
+		found = append(found, a)
+		return nil
+	}
+	var err error
+	if emailKey != "" {
+		err = s.db.list(ctx, each, `
+			SELECT id, email, email_key, email_verified, name, role, claims,
+				password_hash, created_at, updated_at, disabled_at
+			FROM accounts WHERE email_key = $1 AND id > $2`,
+			emailKey, p.After)
+	} else {
+		err = s.db.list(ctx, each, `
+			SELECT id, email, email_key, email_verified, name, role, claims,
+				password_hash, created_at, updated_at, disabled_at
+			FROM accounts WHERE id > $1 ORDER BY id LIMIT $2`,
+			p.After, limit(p.Limit))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// limit keeps a page between 1 and 1000 entries.
+func limit(n int) int { return min(max(n, 1), 1000) }
+
+// SetAccount implements [accounts.Store].
+func (s people) SetAccount(ctx context.Context, a accounts.Account) error {
+	n, err := s.db.write(ctx, do(`
+		UPDATE accounts SET email = $2, email_key = $3, email_verified = $4, name = $5, role = $6,
+			claims = $7, updated_at = $8
+		WHERE id = $1`,
+		a.ID, a.Email, a.EmailKey, a.EmailVerified, a.Name, a.Role, a.Claims, a.UpdatedAt))
+	switch {
+	case errors.Is(err, errTaken):
+		return accounts.ErrExists
+	case err != nil:
+		return err
+	case n[0] == 0:
+		return accounts.ErrNotFound
+	}
+	return nil
+}
+
+// SetPassword implements [accounts.Store].
+func (s people) SetPassword(ctx context.Context, id, was, hash string, endSessions bool, now time.Time) error {
+	verb := []statement{
+		do(`UPDATE accounts SET password_hash = $2
+			WHERE id = $1 AND ($3 = '' OR password_hash = $3)`,
+			id, hash, was),
+	}
+	if endSessions {
+		// Hashes are salted: the new one is there only if it was stored just now.
+		verb = append(verb,
+			do(`UPDATE sessions SET ended_at = $3, end_reason = 'revoked'
+				WHERE account_id = $1 AND ended_at = 0
+				AND EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND password_hash = $2)`,
+				id, hash, now),
+			do(`UPDATE authorizations SET revoked_at = $3, revoke_reason = 'password changed'
+				WHERE account_id = $1 AND revoked_at = 0
+				AND EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND password_hash = $2)`,
+				id, hash, now))
+	}
+	n, err := s.db.write(ctx, verb...)
+	switch {
+	case err != nil:
+		return err
+	case n[0] == 0:
+		return accounts.ErrNotFound
+	}
+	return nil
+}
+
+// DisableAccount implements [accounts.Store].
+func (s people) DisableAccount(ctx context.Context, id string, now time.Time) error {
+	n, err := s.db.write(ctx,
+		// First, and every verb that gives this person something locks the same row: it is
+		// either before us, and then ended below, or after us, and then refused.
+		do(`UPDATE accounts SET disabled_at = CASE WHEN disabled_at = 0 THEN $2 ELSE disabled_at END
+			WHERE id = $1`,
+			id, now),
+		do(`UPDATE sessions SET ended_at = $2, end_reason = 'revoked'
+			WHERE account_id = $1 AND ended_at = 0`,
+			id, now),
+		do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'account disabled'
+			WHERE account_id = $1 AND revoked_at = 0`,
+			id, now))
+	switch {
+	case err != nil:
+		return err
+	case n[0] == 0:
+		return accounts.ErrNotFound
+	}
+	return nil
+}
+
+// EnableAccount implements [accounts.Store].
+func (s people) EnableAccount(ctx context.Context, id string, now time.Time) error {
+	n, err := s.db.write(ctx, do(`UPDATE accounts SET disabled_at = 0 WHERE id = $1`, id))
+	switch {
+	case err != nil:
+		return err
+	case n[0] == 0:
+		return accounts.ErrNotFound
+	}
+	return nil
+}
+
+// RemoveAccount implements [accounts.Store].
+func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) error {
+	n, err := s.db.write(ctx,
+		do(`DELETE FROM accounts WHERE id = $1`, id),
+		do(`DELETE FROM sessions WHERE account_id = $1`, id),
+		do(`DELETE FROM consents WHERE account_id = $1`, id),
+		do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'account removed'
+			WHERE account_id = $1 AND revoked_at = 0`,
+			id, now))
+	switch {
+	case err != nil:
+		return err
+	case n[0] == 0:
+		return accounts.ErrNotFound
+	}
+	return nil
+}

@@ -1,0 +1,41 @@
+package storage
+
+import (
+	"context"
+	"time"
+)
+
+// changesKept is how long a change can still be read: longer than any copy of the server
+// goes without reading them.
+const changesKept = time.Hour
+
+// Purge deletes what nobody can use any more: at most batch rows of each kind, each kind in
+// a short transaction of its own. It returns how many rows there were; a caller goes on, in
+// its own time, until there are none.
+func (db *DB) Purge(ctx context.Context, now time.Time, batch int) (deleted int64, err error) {
+	for _, s := range []statement{
+		do(`DELETE FROM access_tokens WHERE id IN (
+				SELECT id FROM access_tokens WHERE expires_at <= $1 LIMIT $2)`, now, batch),
+		do(`DELETE FROM revoked_tokens WHERE jti IN (
+				SELECT jti FROM revoked_tokens WHERE expires_at <= $1 LIMIT $2)`, now, batch),
+		do(`DELETE FROM assertions WHERE (client_id, jti) IN (
+				SELECT client_id, jti FROM assertions WHERE expires_at <= $1 LIMIT $2)`, now, batch),
+		// 0 would mean that the caller forgot to say: better kept than lost.
+		do(`DELETE FROM authorizations WHERE id IN (
+				SELECT id FROM authorizations WHERE forget_at > 0 AND forget_at <= $1 LIMIT $2)`, now, batch),
+		do(`DELETE FROM sessions WHERE id IN (
+				SELECT id FROM sessions WHERE expires_at <= $1 LIMIT $2)`, now, batch),
+		do(`DELETE FROM counters WHERE key IN (
+				SELECT key FROM counters WHERE resets_at <= $1 LIMIT $2)`, now, batch),
+		do(`DELETE FROM setup_codes WHERE expires_at <= $1`, now),
+		do(`DELETE FROM changes WHERE id IN (
+				SELECT id FROM changes WHERE at <= $1 LIMIT $2)`, now.Add(-changesKept), batch),
+	} {
+		n, err := db.write(ctx, s)
+		if err != nil {
+			return deleted, err
+		}
+		deleted += n[0]
+	}
+	return deleted, nil
+}

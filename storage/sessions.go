@@ -1,0 +1,178 @@
+package storage
+
+import (
+	"context"
+	"time"
+
+	"mintmark/accounts"
+)
+
+// StartSession implements [accounts.Store].
+func (s people) StartSession(ctx context.Context, n accounts.Session, endID string) error {
+	verb := []statement{
+		lock(`SELECT 1 FROM accounts WHERE id = $1 FOR SHARE`, n.AccountID),
+		do(`INSERT INTO sessions (id, account_id, digest, auth_time, amr, acr,
+				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason)
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
+			WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $2 AND disabled_at = 0)`,
+			n.ID, n.AccountID, n.Digest, n.AuthTime, n.AMR, n.ACR,
+			n.CreatedAt, n.SeenAt, n.ExpiresAt, n.Address, n.UserAgent, n.EndedAt, n.EndReason),
+	}
+	if endID != "" {
+		verb = append(verb,
+			do(`UPDATE sessions SET ended_at = $2, end_reason = 'replaced'
+				WHERE id = $1 AND ended_at = 0
+				AND EXISTS (SELECT 1 FROM sessions WHERE id = $3)`,
+				endID, n.CreatedAt, n.ID))
+	}
+	changed, err := s.db.write(ctx, verb...)
+	switch {
+	case err != nil:
+		return err
+	case changed[1] == 0:
+		return accounts.ErrNotFound
+	}
+	return nil
+}
+
+// RenewSession implements [accounts.Store].
+func (s people) RenewSession(ctx context.Context, n accounts.Session) error {
+	changed, err := s.db.write(ctx, do(`
+		UPDATE sessions SET digest = $3, auth_time = $4, amr = $5, acr = $6, seen_at = $7,
+			expires_at = $8, address = $9, user_agent = $10
+		WHERE id = $1 AND account_id = $2 AND ended_at = 0`,
+		n.ID, n.AccountID, n.Digest, n.AuthTime, n.AMR, n.ACR, n.SeenAt,
+		n.ExpiresAt, n.Address, n.UserAgent))
+	switch {
+	case err != nil:
+		return err
+	case changed[0] == 0:
+		return accounts.ErrNotFound
+	}
+	return nil
+}
+
+// Session implements [accounts.Store].
+func (s people) Session(ctx context.Context, id string) (accounts.Session, accounts.Account, error) {
+	var n accounts.Session
+	var a accounts.Account
+	found, err := s.db.get(ctx, append(sessionColumns(&n), accountColumns(&a)...), `
+		SELECT s.id, s.account_id, s.digest, s.auth_time, s.amr, s.acr,
+			s.created_at, s.seen_at, s.expires_at, s.address, s.user_agent, s.ended_at, s.end_reason,
+			a.id, a.email, a.email_key, a.email_verified, a.name, a.role, a.claims,
+			a.password_hash, a.created_at, a.updated_at, a.disabled_at
+		FROM sessions s JOIN accounts a ON a.id = s.account_id
+		WHERE s.id = $1`,
+		id)
+	switch {
+	case err != nil:
+		return accounts.Session{}, accounts.Account{}, err
+	case !found:
+		return accounts.Session{}, accounts.Account{}, accounts.ErrNotFound
+	}
+	return n, a, nil
+}
+
+// sessionColumns is where the columns of a session go, in the order of every SELECT here.
+func sessionColumns(n *accounts.Session) into {
+	return into{&n.ID, &n.AccountID, &n.Digest, &n.AuthTime, &n.AMR, &n.ACR,
+		&n.CreatedAt, &n.SeenAt, &n.ExpiresAt, &n.Address, &n.UserAgent, &n.EndedAt, &n.EndReason}
+}
+
+// TouchSession implements [accounts.Store].
+func (s people) TouchSession(ctx context.Context, id string, now time.Time) error {
+	_, err := s.db.write(ctx, do(`UPDATE sessions SET seen_at = $2 WHERE id = $1 AND seen_at < $2`, id, now))
+	return err
+}
+
+// EndSession implements [accounts.Store].
+func (s people) EndSession(ctx context.Context, id, reason string, now time.Time) error {
+	verb := []statement{
+		do(`UPDATE sessions SET
+				end_reason = CASE WHEN ended_at = 0 THEN $2 ELSE end_reason END,
+				ended_at = CASE WHEN ended_at = 0 THEN $3 ELSE ended_at END
+			WHERE id = $1`,
+			id, reason, now),
+	}
+	switch reason {
+	case "revoked":
+		verb = append(verb, do(`
+			UPDATE authorizations SET revoked_at = $2, revoke_reason = 'session revoked'
+			WHERE session_id = $1 AND revoked_at = 0`,
+			id, now))
+	case "logout":
+		// OpenID Connect Core §11: offline access is for "when the End-User is not present".
+		verb = append(verb, do(`
+			UPDATE authorizations SET revoked_at = $2, revoke_reason = 'signed out'
+			WHERE session_id = $1 AND revoked_at = 0 AND NOT offline`,
+			id, now))
+	}
+	n, err := s.db.write(ctx, verb...)
+	switch {
+	case err != nil:
+		return err
+	case n[0] == 0:
+		return accounts.ErrNotFound
+	}
+	return nil
+}
+
+// EndSessions implements [accounts.Store].
+func (s people) EndSessions(ctx context.Context, accountID, reason string, now time.Time) error {
+	verb := []statement{
+		// No session of this account is begun while its sessions are being ended.
+		lock(`SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE`, accountID),
+		do(`UPDATE sessions SET ended_at = $3, end_reason = $2
+			WHERE account_id = $1 AND ended_at = 0`,
+			accountID, reason, now),
+	}
+	switch reason {
+	case "revoked":
+		verb = append(verb, do(`
+			UPDATE authorizations SET revoked_at = $2, revoke_reason = 'session revoked'
+			WHERE account_id = $1 AND revoked_at = 0`,
+			accountID, now))
+	case "logout":
+		verb = append(verb, do(`
+			UPDATE authorizations SET revoked_at = $2, revoke_reason = 'signed out'
+			WHERE account_id = $1 AND revoked_at = 0 AND NOT offline`,
+			accountID, now))
+	}
+	_, err := s.db.write(ctx, verb...)
+	return err
+}
+
+// Sessions implements [accounts.Store].
+func (s people) Sessions(ctx context.Context, p accounts.Page, accountID string, now time.Time) ([]accounts.Session, error) {
+	var found []accounts.Session
+	each := func(r row) error {
+		var n accounts.Session
+		if err := r.into(sessionColumns(&n)...); err != nil {
+			return err
+		}
+		found = append(found, n)
+		return nil
+	}
+	var err error
+	if accountID != "" {
+		err = s.db.list(ctx, each, `
+			SELECT id, account_id, digest, auth_time, amr, acr,
+				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason
+			FROM sessions
+			WHERE account_id = $1 AND id > $2 AND ended_at = 0 AND expires_at > $3
+			ORDER BY id LIMIT $4`,
+			accountID, p.After, now, limit(p.Limit))
+	} else {
+		err = s.db.list(ctx, each, `
+			SELECT id, account_id, digest, auth_time, amr, acr,
+				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason
+			FROM sessions
+			WHERE id > $1 AND ended_at = 0 AND expires_at > $2
+			ORDER BY id LIMIT $3`,
+			p.After, now, limit(p.Limit))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}

@@ -1,0 +1,341 @@
+package storage
+
+import (
+	"cmp"
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// sqliteDB is an SQLite file with one writer and some readers.
+//
+// In WAL mode readers never wait for the writer, nor it for them. Several processes may
+// have the same file open: SQLite lets their writers take turns.
+type sqliteDB struct {
+	path    string
+	writer  *writer
+	readers chan *sqliteConn // those that nobody is using
+	made    int              // how many readers there are
+	closed  chan struct{}
+	once    sync.Once
+}
+
+func openSQLite(ctx context.Context, path string, o Options) (engine, error) {
+	path = strings.TrimPrefix(path, "//")
+	if path == "" || strings.HasPrefix(path, ":") {
+		return nil, errors.New("storage: sqlite: wants the name of a file, as in sqlite:mintmark.db")
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("storage: %w", err)
+	}
+	if err := makeFile(path); err != nil {
+		return nil, err
+	}
+	s := &sqliteDB{path: path, closed: make(chan struct{})}
+	n := cmp.Or(o.MaxConns, 4*runtime.GOMAXPROCS(0))
+	s.readers = make(chan *sqliteConn, n)
+
+	conn, err := connectSQLite(ctx, path, false)
+	if err != nil {
+		return nil, err
+	}
+	// Asks for the write lock, so that a file that can't be written is found now.
+	if _, err := conn.run(do(`BEGIN IMMEDIATE`)); err != nil {
+		conn.close()
+		return nil, unusable(path, err)
+	}
+	if _, err := conn.run(do(`ROLLBACK`)); err != nil {
+		conn.close()
+		return nil, unusable(path, err)
+	}
+	s.writer = startWriter(conn)
+	for range n {
+		conn, err := connectSQLite(ctx, path, true)
+		if err != nil {
+			s.close()
+			return nil, err
+		}
+		s.readers <- conn
+		s.made++
+	}
+	return s, nil
+}
+
+// makeFile makes the file and its folder, for its owner only. The files that SQLite puts
+// beside it get the same permissions.
+func makeFile(path string) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return unusable(path, err)
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return unusable(path, err)
+	}
+	if err := file.Close(); err != nil {
+		return unusable(path, err)
+	}
+	// The name of a new file is durable when its folder is. Not every system can sync a
+	// folder, and those that can't do without.
+	if d, err := os.Open(dir); err == nil {
+		_ = d.Sync()
+		_ = d.Close()
+	}
+	return nil
+}
+
+func unusable(path string, err error) error {
+	why := err.Error()
+	if p, ok := errors.AsType[*os.PathError](err); ok {
+		why = p.Err.Error()
+	}
+	if code := sqliteCode(err); code == sqlite3.SQLITE_NOTADB {
+		why = "it is not an SQLite database"
+	}
+	return fmt.Errorf("storage: %w: the file %s can't be used: %s; check that it and its folder belong to the user that runs mintmark", ErrUnavailable, path, why)
+}
+
+// connectSQLite opens one connection. The path goes into a URL of parts, never of text:
+// what stands behind _pragma is run as SQL.
+func connectSQLite(ctx context.Context, path string, readOnly bool) (*sqliteConn, error) {
+	pragmas := []string{
+		"busy_timeout(5000)", // first: the next one may have to wait
+		"journal_mode(WAL)",
+		"synchronous(FULL)", // in WAL mode NORMAL forgets the last commits when the power fails
+		"foreign_keys(1)",
+		"cache_size(-16384)",
+	}
+	if readOnly {
+		pragmas = append(pragmas[:len(pragmas)-1], "cache_size(-4096)", "query_only(1)")
+	}
+	name := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(path), RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	connector, err := sqlite.NewConnector(name.String())
+	if err != nil {
+		return nil, unusable(path, err)
+	}
+	conn, err := connector.Connect(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		return nil, unusable(path, err)
+	}
+	return &sqliteConn{conn: conn, prepared: map[string]driver.Stmt{}}, nil
+}
+
+func (s *sqliteDB) write(ctx context.Context, verb []statement) ([]int64, error) {
+	return s.writer.write(ctx, verb)
+}
+
+func (s *sqliteDB) read(ctx context.Context, q statement) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case conn := <-s.readers:
+		defer func() { s.readers <- conn }()
+		_, err := conn.run(q)
+		return sqliteError(err)
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closed:
+		return errClosed
+	}
+}
+
+func (s *sqliteDB) close() {
+	s.once.Do(func() {
+		close(s.closed)
+		s.writer.close()
+		for range s.made {
+			(<-s.readers).close() // one at work comes back first
+		}
+	})
+}
+
+func (s *sqliteDB) backup(ctx context.Context, file string) error {
+	// SQLite fills a file that is empty, and would make one that everybody can read.
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	conn, err := connectSQLite(ctx, s.path, false)
+	if err == nil {
+		defer conn.close()
+		_, err = conn.run(do(`VACUUM INTO $1`, file))
+	}
+	if err != nil {
+		_ = os.Remove(file) // the reason is in err
+	}
+	return err
+}
+
+// A sqliteConn is one connection with its prepared statements. It is not safe for concurrent use.
+type sqliteConn struct {
+	conn     driver.Conn
+	prepared map[string]driver.Stmt // as many as there are SQL texts in this package
+}
+
+// run runs one statement and returns how many rows it changed or returned.
+//
+// It does so without the caller's context: what runs here takes microseconds, and watching
+// a context costs a goroutine. Waiting happens before, where the context counts.
+func (c *sqliteConn) run(s statement) (int64, error) {
+	stmt := c.prepared[s.sql]
+	if stmt == nil {
+		var err error
+		if stmt, err = c.conn.Prepare(s.sql); err != nil {
+			return 0, err
+		}
+		c.prepared[s.sql] = stmt
+	}
+	args := make([]driver.NamedValue, len(s.args))
+	for i, arg := range s.args {
+		args[i] = driver.NamedValue{Ordinal: i + 1, Value: arg}
+	}
+	if s.each == nil {
+		result, err := stmt.(driver.StmtExecContext).ExecContext(context.Background(), args)
+		if err != nil {
+			return 0, err
+		}
+		return result.RowsAffected()
+	}
+	rows, err := stmt.(driver.StmtQueryContext).QueryContext(context.Background(), args)
+	if err != nil {
+		return 0, err
+	}
+	n, err := eachRow(rows, s.each)
+	return n, errors.Join(err, rows.Close())
+}
+
+func eachRow(rows driver.Rows, each func(row) error) (n int64, err error) {
+	values := make(row, len(rows.Columns()))
+	for {
+		switch err := rows.Next(values); {
+		case err == io.EOF:
+			return n, nil
+		case err != nil:
+			return n, err
+		}
+		n++
+		if err := each(values); err != nil {
+			return n, err
+		}
+	}
+}
+
+func (c *sqliteConn) close() {
+	for _, stmt := range c.prepared {
+		_ = stmt.Close() // what it held is gone with the connection in any case
+	}
+	_ = c.conn.Close() // every commit is durable already
+}
+
+// sqliteCode is the result code of an SQLite error, without its extension, or 0.
+func sqliteCode(err error) int {
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		return e.Code() & 0xff
+	}
+	return 0
+}
+
+// sqliteError is what leaves this package for an error of the driver.
+func sqliteError(err error) error {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return err
+	}
+	switch {
+	case e.Code() == sqlite3.SQLITE_CONSTRAINT_UNIQUE, e.Code() == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY:
+		return errTaken
+	case ownFault(err):
+		return fmt.Errorf("storage: %v", err)
+	}
+	return fmt.Errorf("storage: %w: %v", ErrUnavailable, err)
+}
+
+// ownFault says whether an error comes from the statement alone, so that the transaction
+// around it is as it was before. After any other (a full disk, a broken file, no memory)
+// SQLite may have rolled everything back.
+func ownFault(err error) bool {
+	switch sqliteCode(err) {
+	case 0, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE:
+		return true
+	}
+	return false
+}
+
+func (s *sqliteDB) migrating() (migrating, func(), error) {
+	name := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(s.path), RawQuery: url.Values{
+		"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"},
+		"_txlock": {"immediate"},
+	}.Encode()}
+	connector, err := sqlite.NewConnector(name.String())
+	if err != nil {
+		return migrating{}, nil, unusable(s.path, err)
+	}
+	db := sql.OpenDB(connector)
+	db.SetMaxOpenConns(2) // goose keeps one for its session
+	return migrating{
+		dialect:  "sqlite3",
+		db:       db,
+		hasTable: `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+		locker:   &fileTurn{path: s.path + "-migrating"},
+	}, func() { _ = db.Close() }, nil
+}
+
+// A fileTurn lets one process migrate an SQLite file at a time. It holds the lock of an
+// empty database beside it: a lock that SQLite knows how to take on every system, that
+// ends with its process, and that is not the one that the migration itself needs.
+type fileTurn struct {
+	path string
+	conn *sqliteConn
+}
+
+// SessionLock waits for the turn.
+func (t *fileTurn) SessionLock(ctx context.Context, _ *sql.Conn) error {
+	if err := makeFile(t.path); err != nil {
+		return err
+	}
+	name := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(t.path), RawQuery: url.Values{
+		"_pragma": {"busy_timeout(300000)"},
+	}.Encode()}
+	connector, err := sqlite.NewConnector(name.String())
+	if err != nil {
+		return err
+	}
+	conn, err := connector.Connect(ctx)
+	if err != nil {
+		return unusable(t.path, err)
+	}
+	// The wait ends with the context: this one is worth a goroutine.
+	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, `BEGIN EXCLUSIVE`, nil); err != nil {
+		_ = conn.Close()
+		return fmt.Errorf("storage: another program is migrating this database: %w", err)
+	}
+	t.conn = &sqliteConn{conn: conn}
+	return nil
+}
+
+// SessionUnlock gives the turn to the next. The file stays: to remove it while others wait
+// for its lock would let two of them in.
+func (t *fileTurn) SessionUnlock(context.Context, *sql.Conn) error {
+	t.conn.close()
+	return nil
+}
