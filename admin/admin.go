@@ -80,6 +80,12 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a.write(w, r, problem)
 		return
 	}
+	if r.Method == http.MethodHead {
+		// RFC 9110 §9.3.2: identical to GET, without the content, which net/http leaves out.
+		get := *r
+		get.Method = http.MethodGet
+		r = &get
+	}
 	a.router.ServeHTTP(w, r)
 }
 

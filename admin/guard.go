@@ -23,7 +23,7 @@ func (a *api) guard(ctx huma.Context, next func(huma.Context)) {
 	r, w := humamux.Unwrap(ctx)
 	caller, err := a.caller(r)
 	if err != nil {
-		a.write(w, r, a.problem(r.Context(), err))
+		a.write(w, r, a.problem(r.Context(), err, "key"))
 		return
 	}
 	scope, ok := ctx.Operation().Metadata[scopeOf].(string)

@@ -114,9 +114,10 @@ func (p *Problem) GetHeaders() http.Header {
 func (p *Problem) ContentType(string) string { return "application/problem+json" }
 
 // problem makes of any error the refusal that the caller gets. What is not known here is a
-// fault of ours: the caller learns that it happened, the log learns what.
-func (a *api) problem(ctx context.Context, err error) *Problem {
-	p := known(err)
+// fault of ours: the caller learns that it happened, the log learns what. resource is the first
+// part of the path.
+func (a *api) problem(ctx context.Context, err error, resource string) *Problem {
+	p := known(err, strings.ReplaceAll(strings.TrimSuffix(resource, "s"), "-", " "))
 	if p == nil {
 		a.Log.ErrorContext(ctx, "the admin API failed", "err", err, "request_id", a.RequestID(ctx))
 		p = refuse(internal, "Something went wrong on our side. The log has it under the id of this request.")
@@ -125,8 +126,8 @@ func (a *api) problem(ctx context.Context, err error) *Problem {
 	return p
 }
 
-// known returns the refusal for an error of the parts, or nil.
-func known(err error) *Problem {
+// known returns the refusal for an error of the parts, or nil. thing is what was looked for.
+func known(err error, thing string) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
 	}
@@ -141,7 +142,7 @@ func known(err error) *Problem {
 	}
 	switch {
 	case errors.Is(err, accounts.ErrNotFound), errors.Is(err, issuer.ErrNotFound), errors.Is(err, keys.ErrNotFound):
-		return refuse(notFound, "There is no such thing.").because(err)
+		return refuse(notFound, "There is no such %s.", thing).because(err)
 	case errors.Is(err, accounts.ErrExists):
 		return refuse(exists, "Somebody has this e-mail address already.").field("body", "email", "is taken").because(err)
 	case errors.Is(err, issuer.ErrExists):

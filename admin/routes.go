@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -68,11 +69,18 @@ func (r route) operation() huma.Operation {
 		Path:          prefix + r.path,
 		DefaultStatus: r.status,
 		Summary:       r.about,
+		Tags:          []string{r.resource()},
 		MaxBodyBytes:  maxBody,
 		// OpenAPI 3.1 allows the names of scopes for every type of scheme.
 		Security: []map[string][]string{{"apiKey": scopes}, {"bearer": scopes}},
 		Metadata: map[string]any{scopeOf: r.scope},
 	}
+}
+
+// resource is the first part of the path.
+func (r route) resource() string {
+	name, _, _ := strings.Cut(r.path[1:], "/")
+	return name
 }
 
 // to makes an operation of a handler. Its errors become problems here, and nowhere else.
@@ -86,7 +94,7 @@ func to[In, Out any](a *api, do func(context.Context, *In) (*Out, error)) func(h
 		huma.Register(h, op, func(ctx context.Context, in *In) (*Out, error) {
 			out, err := do(ctx, in)
 			if err != nil {
-				return nil, a.problem(ctx, err)
+				return nil, a.problem(ctx, err, op.Tags[0])
 			}
 			return out, nil
 		})

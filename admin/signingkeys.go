@@ -47,16 +47,21 @@ type (
 	keyInput struct {
 		ID string `path:"kid" maxLength:"100"`
 	}
+	keysInput   struct{ Paging }
 	rotateInput struct{ Body *Rotation }
 	keysOutput  struct{ Body Page[SigningKey] }
 )
 
-func (a *api) listKeys(context.Context, *struct{}) (*keysOutput, error) {
-	out := &keysOutput{Page[SigningKey]{Items: []SigningKey{}}}
-	for _, s := range a.Keys.List(time.Now()) {
-		out.Body.Items = append(out.Body.Items, showKey(s))
+func (a *api) listKeys(_ context.Context, in *keysInput) (*pageOutput[SigningKey], error) {
+	after, err := in.start("signing-keys")
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	all := a.Keys.List(time.Now())
+	if at := slices.IndexFunc(all, func(s keys.Status) bool { return s.ID == after }); at >= 0 {
+		all = all[at+1:]
+	}
+	return part(in.Paging, "signing-keys", all, func(s keys.Status) string { return s.ID }, showKey), nil
 }
 
 // rotateKeys makes a key for each ring that is asked for, and answers with those keys.
@@ -75,12 +80,13 @@ func (a *api) rotateKeys(ctx context.Context, in *rotateInput) (*keysOutput, err
 		}
 		made = append(made, kid)
 	}
-	all, err := a.listKeys(ctx, nil)
-	if err != nil {
-		return nil, err
+	out := &keysOutput{Page[SigningKey]{Items: []SigningKey{}}}
+	for _, status := range a.Keys.List(time.Now()) {
+		if slices.Contains(made, status.ID) {
+			out.Body.Items = append(out.Body.Items, showKey(status))
+		}
 	}
-	all.Body.Items = slices.DeleteFunc(all.Body.Items, func(k SigningKey) bool { return !slices.Contains(made, k.ID) })
-	return all, nil
+	return out, nil
 }
 
 func (a *api) revokeKey(ctx context.Context, in *keyInput) (*done, error) {
