@@ -161,9 +161,10 @@ func logger(l *slog.Logger) *slog.Logger {
 	return l
 }
 
+// at is when something happens: now, if it is not said, as exactly as it is remembered.
 func at(t time.Time) time.Time {
 	if t.IsZero() {
-		return time.Now()
+		t = time.Now()
 	}
-	return t
+	return t.UTC().Truncate(time.Microsecond)
 }

@@ -109,6 +109,7 @@ func (n New) key() (Key, error) {
 	if now.IsZero() {
 		now = time.Now()
 	}
+	now = now.UTC().Truncate(time.Microsecond) // as exactly as it is remembered
 	k := Key{
 		Kind: n.Kind, OwnerType: n.OwnerType, OwnerID: n.OwnerID, Name: n.Name,
 		Scopes: slices.Clone(n.Scopes), Audience: slices.Clone(n.Audience),
