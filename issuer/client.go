@@ -2,11 +2,17 @@ package issuer
 
 import (
 	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
 // A Client is an application. Its members have the names of RFC 7591 §2 and OpenID
 // Connect Dynamic Client Registration §2, and of our own where those have none.
+//
+// As JSON it is its metadata: never its secrets, and neither when it was made nor whether
+// it is enabled. JSON that doesn't say require_pkce requires it.
 type Client struct {
 	ID   string `json:"client_id"`
 	Name string `json:"client_name,omitempty"`
@@ -53,3 +59,58 @@ type ClientSecret struct {
 
 // Public says whether the client has no way to authenticate, RFC 6749 §2.1.
 func (c *Client) Public() bool { return c.AuthMethod == "none" }
+
+// MarshalJSON writes the metadata, with the scopes as one string. RFC 7591 §2.
+func (c Client) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		metadata
+		Scope string `json:"scope,omitempty"`
+	}{metadata(c), strings.Join(c.Scopes, " ")})
+}
+
+// UnmarshalJSON reads metadata. Members that are not there leave c as it is, so that a
+// change can be read over the client that it changes; of a new client, PKCE is required
+// unless the JSON says false.
+func (c *Client) UnmarshalJSON(b []byte) error {
+	in := struct {
+		metadata
+		Scope *string `json:"scope"`
+	}{metadata: metadata(c.clone())}
+	if c.ID == "" && c.CreatedAt.IsZero() {
+		in.RequirePKCE = true
+	}
+	if err := json.Unmarshal(b, &in); err != nil {
+		return fmt.Errorf("reading client metadata: %w", err)
+	}
+	*c = Client(in.metadata)
+	if in.Scope != nil {
+		c.Scopes = strings.Fields(*in.Scope)
+	}
+	return nil
+}
+
+// clone returns a copy that shares nothing. encoding/json writes into the arrays and behind
+// the pointers that it finds, and those may be of a client that others are reading.
+func (c *Client) clone() Client {
+	d := *c
+	d.RedirectURIs = slices.Clone(c.RedirectURIs)
+	d.PostLogoutRedirectURIs = slices.Clone(c.PostLogoutRedirectURIs)
+	d.GrantTypes = slices.Clone(c.GrantTypes)
+	d.ResponseTypes = slices.Clone(c.ResponseTypes)
+	d.JWKS = slices.Clone(c.JWKS)
+	d.Scopes = slices.Clone(c.Scopes)
+	d.Audience = slices.Clone(c.Audience)
+	d.Contacts = slices.Clone(c.Contacts)
+	d.Secrets = slices.Clone(c.Secrets)
+	if c.DefaultMaxAge != nil {
+		age := *c.DefaultMaxAge
+		d.DefaultMaxAge = &age
+	}
+	return d
+}
+
+// metadata is a Client without methods, for encoding/json.
+type metadata Client
+
+// allows says whether the client registered a grant type.
+func (c *Client) allows(grant string) bool { return slices.Contains(c.GrantTypes, grant) }

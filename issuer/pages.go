@@ -1,0 +1,135 @@
+package issuer
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"time"
+)
+
+// A Pending is what the pages may know about a request that waits for its person.
+type Pending struct {
+	ID           string
+	Client       Client
+	Scopes       []string
+	RedirectURI  string
+	RedirectHost string // what to show a person of it
+	LoginHint    string
+	Display      string // "page", "popup", "touch", "wap", or empty
+	UILocales    []string
+	// SelectAccount says that the client wants the person to choose: they may also continue
+	// as who they are, see [Provider.Choose].
+	SelectAccount bool
+	// Reauthenticate says that somebody is signed in, and has to prove again who they are.
+	Reauthenticate bool
+	// Wants is the account that the client asks for by id_token_hint or claims, or empty.
+	Wants string
+}
+
+// FormAction returns the source expression for the form-action of a page's content security
+// policy after whose form the browser returns to the client.
+func (p Pending) FormAction() string { return formAction(p.RedirectURI) }
+
+// Pending opens a sealed request for a page. It returns an [Error] for a person if the
+// request is not one, too old, or of another browser.
+func (p *Provider) Pending(r *http.Request, sealed string) (Pending, error) {
+	now := time.Now()
+	client, q, err := p.openBound(r, sealed, now)
+	if err != nil {
+		return Pending{}, err
+	}
+	login, ok, err := p.Login(r)
+	if err != nil {
+		return Pending{}, err
+	}
+	return Pending{
+		ID:             q.ID,
+		Client:         client.clone(),
+		Scopes:         slices.Clone(q.Scopes),
+		RedirectURI:    q.Redirect,
+		RedirectHost:   redirectHost(q.Redirect),
+		LoginHint:      q.LoginHint,
+		Display:        q.Display,
+		UILocales:      q.Locales,
+		SelectAccount:  q.prompts("select_account"),
+		Reauthenticate: ok && !fresh(q, login) && (q.prompts("login") || tooOld(q, login, now)),
+		Wants:          q.Subject,
+	}, nil
+}
+
+// openBound is open for the pages: to them comes only who was sent there, bound.
+func (p *Provider) openBound(r *http.Request, sealed string, now time.Time) (*Client, *request, error) {
+	client, q, err := p.open(r, sealed, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(q.Browser) == 0 {
+		return nil, nil, startAgain("This sign-in has not begun in this browser.")
+	}
+	return client, q, nil
+}
+
+// ResumeURL returns where a page sends the browser when its work is done.
+func (p *Provider) ResumeURL(sealed string) string { return p.base + PathAuthorize + "/" + sealed }
+
+// Approve is the person's yes on the consent page: it answers the client and remembers the
+// consent. The yes counts only from the account that was asked, and only while its sign-in
+// still satisfies the request; otherwise the browser goes back to where that is decided.
+// The caller has made sure that the form came from our page.
+func (p *Provider) Approve(w http.ResponseWriter, r *http.Request, sealed string) error {
+	now := time.Now()
+	client, q, err := p.openBound(r, sealed, now)
+	if err != nil {
+		return err
+	}
+	login, ok, err := p.Login(r)
+	if err != nil {
+		return err
+	}
+	if signInReason(q, login, ok, now) != "" || q.Asked != login.AccountID {
+		redirect(w, p.ResumeURL(sealed))
+		return nil
+	}
+	return p.answer(w, r.Context(), client, q, login, &Consent{
+		AccountID: login.AccountID,
+		ClientID:  client.ID,
+		Scopes:    q.Scopes,
+		GrantedAt: now,
+		UpdatedAt: now,
+	}, now)
+}
+
+// Deny is the person's no, on the sign-in page or the consent page. The client gets
+// access_denied, and the request can't be answered any more.
+func (p *Provider) Deny(w http.ResponseWriter, r *http.Request, sealed string) error {
+	now := time.Now()
+	client, q, err := p.openBound(r, sealed, now)
+	if err != nil {
+		return err
+	}
+	err = p.Store.Refuse(r.Context(), q.ID, client.ID, now, p.forgetAt(q, now))
+	if errors.Is(err, ErrAnswered) {
+		return errAlreadyAnswered()
+	}
+	if err != nil {
+		return err
+	}
+	return p.respondError(w, q, refuse("access_denied", "The person said no."))
+}
+
+// Choose is the person's choice, after prompt=select_account, to continue as who they are.
+func (p *Provider) Choose(w http.ResponseWriter, r *http.Request, sealed string) error {
+	now := time.Now()
+	client, q, err := p.openBound(r, sealed, now)
+	if err != nil {
+		return err
+	}
+	login, ok, err := p.Login(r)
+	if err != nil {
+		return err
+	}
+	if ok {
+		q.Chosen = login.SessionID
+	}
+	return p.proceed(w, r, client, q, now)
+}
