@@ -13,15 +13,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 )
-
-// defaultData is where `mintmark dev` keeps its data if nobody says otherwise.
-const defaultData = "mintmark-data"
 
 // maxAnswer bounds what we read from a server.
 const maxAnswer = 32 << 20
@@ -40,7 +36,7 @@ func (a *access) flags(c *cobra.Command) {
 	f.StringVar(&a.server, "server", "", "URL of the server (MINTMARK_SERVER)")
 	f.StringVar(&a.token, "token", "", "API key (MINTMARK_TOKEN); others on this machine may see it here, so prefer --token-file")
 	f.StringVar(&a.tokenFile, "token-file", "", "file that holds the API key (MINTMARK_TOKEN_FILE)")
-	f.StringVar(&a.data, "data", "", "data folder of a local server, which holds its URL and its admin key")
+	f.StringVar(&a.data, "data", "", "data folder of a local server, which holds its URL and its admin key (MINTMARK_DATA)")
 	f.StringVar(&a.caFile, "ca-file", "", "PEM file of a certificate to trust besides those that the system trusts")
 	f.StringVar(&a.output, "output", "table", "table, json or env")
 	f.BoolVar(&a.quiet, "quiet", false, "print ids only")
@@ -69,7 +65,7 @@ func apiGroup(name, short string, subs ...func(*access) *cobra.Command) *cobra.C
 }
 
 // run makes a RunE of a function that speaks to the server.
-func (a *access) run(do func(ctx context.Context, at *server, out *printer, args []string) error) func(*cobra.Command, []string) error {
+func (a *access) run(do func(ctx context.Context, at *remote, out *printer, args []string) error) func(*cobra.Command, []string) error {
 	return func(c *cobra.Command, args []string) error {
 		out, err := a.printer(c)
 		if err != nil {
@@ -83,15 +79,15 @@ func (a *access) run(do func(ctx context.Context, at *server, out *printer, args
 	}
 }
 
-// A server is a running Mintmark whose admin API we speak.
-type server struct {
+// A remote is a running Mintmark whose admin API we speak.
+type remote struct {
 	url  string // without a slash at the end; the API is below it
 	key  string
 	http *http.Client
 }
 
 // connect finds the server and the key.
-func (a *access) connect(warn io.Writer) (*server, error) {
+func (a *access) connect(warn io.Writer) (*remote, error) {
 	at, err := a.find()
 	if err != nil {
 		return nil, err
@@ -122,8 +118,11 @@ func (a *access) find() (place, error) {
 	if p.url == "" && p.data == "" {
 		p.url, p.issuer = os.Getenv("MINTMARK_SERVER"), os.Getenv("MINTMARK_SERVER")
 	}
+	if p.url == "" && p.data == "" {
+		p.data = os.Getenv("MINTMARK_DATA")
+	}
 	if p.url == "" && p.data == "" && a.token == "" && a.tokenFile == "" {
-		if _, err := os.Stat(filepath.Join(defaultData, "dev.json")); err == nil {
+		if _, err := os.Stat(folder(defaultData).about()); err == nil {
 			p.data = defaultData
 		}
 	}
@@ -137,7 +136,7 @@ func (a *access) find() (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	p.url, p.issuer = local.url(), local.Issuer
+	p.url, p.issuer = local.Server, local.Issuer
 	if p.certificate == "" {
 		p.certificate = local.TLSCert
 	}
@@ -155,7 +154,7 @@ func (a *access) key(data string) (string, error) {
 	case a.tokenFile != "":
 		return readKey(a.tokenFile)
 	case data != "":
-		return readKey(filepath.Join(data, "admin.key"))
+		return readKey(folder(data).adminKey())
 	case os.Getenv("MINTMARK_TOKEN") != "":
 		return strings.TrimSpace(os.Getenv("MINTMARK_TOKEN")), nil
 	case os.Getenv("MINTMARK_TOKEN_FILE") != "":
@@ -172,38 +171,20 @@ func readKey(file string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// A local is what a server writes about itself into its data folder.
-type local struct {
-	Issuer  string `json:"issuer"`
-	Server  string `json:"server"`   // where it listens, if that is not the issuer
-	TLSCert string `json:"tls_cert"` // its certificate, which nobody but the data folder vouches for
+// readLocal says where the server of a data folder is.
+func readLocal(data string) (about, error) {
+	a, err := folder(data).read()
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return about{}, fmt.Errorf("%s is not the data folder of a running server: there is no dev.json in it (start one with: mintmark dev --data %s)", data, data)
+	case err != nil:
+		return about{}, fmt.Errorf("%s does not say where the server is: %w", folder(data).about(), err)
+	}
+	return a, nil
 }
 
-func (l local) url() string {
-	if l.Server != "" {
-		return l.Server
-	}
-	return l.Issuer
-}
-
-func readLocal(data string) (local, error) {
-	file := filepath.Join(data, "dev.json")
-	text, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return local{}, fmt.Errorf("%s is not the data folder of a running server: there is no dev.json in it (start one with: mintmark dev --data %s)", data, data)
-	}
-	if err != nil {
-		return local{}, err
-	}
-	var l local
-	if err := json.Unmarshal(text, &l); err != nil || l.url() == "" {
-		return local{}, fmt.Errorf("%s does not say where the server is", file)
-	}
-	return l, nil
-}
-
-// dial returns a server. It does not speak to it yet.
-func dial(at, key, certificate string, warn io.Writer) (*server, error) {
+// dial returns a remote. It does not speak to it yet.
+func dial(at, key, certificate string, warn io.Writer) (*remote, error) {
 	u, err := url.Parse(at)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, usageError("--server must be a URL like https://id.example.com")
@@ -215,7 +196,7 @@ func dial(at, key, certificate string, warn io.Writer) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &server{url: strings.TrimRight(at, "/"), key: key, http: h}, nil
+	return &remote{url: strings.TrimRight(at, "/"), key: key, http: h}, nil
 }
 
 // httpClient returns a client that follows no redirects: the key is for one server.
@@ -249,7 +230,7 @@ func loopback(host string) bool {
 
 // do sends a request to the admin API and returns the JSON of the answer, if there is any.
 // The path is below /api/v1; in is sent as JSON unless it is nil.
-func (s *server) do(ctx context.Context, method, path string, in any) (json.RawMessage, error) {
+func (s *remote) do(ctx context.Context, method, path string, in any) (json.RawMessage, error) {
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)
@@ -279,7 +260,7 @@ func (s *server) do(ctx context.Context, method, path string, in any) (json.RawM
 }
 
 // send sends any request and reads the whole answer.
-func (s *server) send(r *http.Request) (status int, answer []byte, err error) {
+func (s *remote) send(r *http.Request) (status int, answer []byte, err error) {
 	r.Header.Set("User-Agent", "mintmark/"+programVersion())
 	resp, err := s.http.Do(r)
 	if err != nil {
@@ -300,7 +281,7 @@ func (s *server) send(r *http.Request) (status int, answer []byte, err error) {
 }
 
 // list reads every page of a list.
-func (s *server) list(ctx context.Context, path string, query url.Values) ([]json.RawMessage, error) {
+func (s *remote) list(ctx context.Context, path string, query url.Values) ([]json.RawMessage, error) {
 	if query == nil {
 		query = url.Values{}
 	}

@@ -23,7 +23,7 @@ var clientColumns = []column{{"CLIENT_ID", "client_id"}, {"NAME", "client_name"}
 func clientsList(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List applications", Args: cobra.NoArgs,
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			items, err := at.list(ctx, "/clients", nil)
 			if err != nil {
 				return err
@@ -36,7 +36,7 @@ func clientsList(a *access) *cobra.Command {
 func clientsGet(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "get CLIENT_ID", Short: "Look at an application", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			answer, err := at.do(ctx, http.MethodGet, clientPath(args[0]), nil)
 			if err != nil {
 				return err
@@ -55,7 +55,7 @@ func clientsAdd(a *access) *cobra.Command {
 	}
 	var said metadata
 	said.flags(c)
-	c.RunE = a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+	c.RunE = a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 		in, err := said.members(c, c.InOrStdin())
 		if err != nil {
 			return err
@@ -92,7 +92,7 @@ func clientsSet(a *access) *cobra.Command {
 	}
 	var said metadata
 	said.flags(c)
-	c.RunE = a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+	c.RunE = a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 		in, err := said.members(c, c.InOrStdin())
 		if err != nil {
 			return err
@@ -116,7 +116,7 @@ func clientsSet(a *access) *cobra.Command {
 func clientsDisable(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "disable CLIENT_ID", Short: "Refuse an application, at once and everywhere", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			answer, err := at.do(ctx, http.MethodPost, clientPath(args[0])+"/disable", nil)
 			if err != nil {
 				return err
@@ -129,7 +129,7 @@ func clientsDisable(a *access) *cobra.Command {
 func clientsEnable(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "enable CLIENT_ID", Short: "Let an application in again", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			answer, err := at.do(ctx, http.MethodPost, clientPath(args[0])+"/enable", nil)
 			if err != nil {
 				return err
@@ -142,7 +142,7 @@ func clientsEnable(a *access) *cobra.Command {
 func clientsRemove(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "rm CLIENT_ID", Short: "Forget an application and revoke everything it was given", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			if _, err := at.do(ctx, http.MethodDelete, clientPath(args[0]), nil); err != nil {
 				return err
 			}
@@ -158,7 +158,7 @@ func clientsSecret(a *access) *cobra.Command {
 		Use: "secret CLIENT_ID", Short: "Give an application a new secret; the one before it stays good for a while", Args: cobra.ExactArgs(1),
 		Example: "  mintmark clients secret cli_02eaH8NZTN8sO0qkq5Rm5c --overlap 24h",
 	}
-	c.RunE = a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+	c.RunE = a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 		if overlap < 0 || overlap > 90*24*time.Hour {
 			return usageError("--overlap is from 0 to 2160h (90 days)")
 		}
@@ -183,7 +183,7 @@ func clientsSecret(a *access) *cobra.Command {
 func clientPath(id string) string { return "/clients/" + url.PathEscape(id) }
 
 // client shows a client; for a program's environment, under the names that programs look for.
-func (p *printer) client(ctx context.Context, at *server, answer json.RawMessage) error {
+func (p *printer) client(ctx context.Context, at *remote, answer json.RawMessage) error {
 	if p.form != "env" || p.quiet {
 		return p.object(answer, "client_id")
 	}
@@ -199,8 +199,8 @@ func (p *printer) client(ctx context.Context, at *server, answer json.RawMessage
 	if err != nil {
 		return err
 	}
-	lines := []variable{{"OIDC_ISSUER", text(info.value("issuer"))}, {"OIDC_CLIENT_ID", text(members.value("client_id"))}}
-	if secret := text(members.value("client_secret")); secret != "" {
+	lines := []variable{{"OIDC_ISSUER", plain(info.value("issuer"))}, {"OIDC_CLIENT_ID", plain(members.value("client_id"))}}
+	if secret := plain(members.value("client_secret")); secret != "" {
 		lines = append(lines, variable{"OIDC_CLIENT_SECRET", secret})
 	}
 	return p.env(lines)
@@ -293,7 +293,7 @@ func (m *metadata) members(c *cobra.Command, stdin io.Reader) (map[string]any, e
 	if m.jwksFile == "" {
 		return in, nil
 	}
-	content, err := readFile(stdin, m.jwksFile)
+	content, err := readInput(stdin, m.jwksFile)
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ type discovery struct {
 }
 
 // discover reads the metadata of an issuer, as any application does.
-func (s *server) discover(ctx context.Context, issuer string) (discovery, error) {
+func (s *remote) discover(ctx context.Context, issuer string) (discovery, error) {
 	body, err := s.get(ctx, strings.TrimRight(issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
 		return discovery{}, err
@@ -36,7 +36,7 @@ func (s *server) discover(ctx context.Context, issuer string) (discovery, error)
 }
 
 // get reads a public document. It shows no key.
-func (s *server) get(ctx context.Context, at string) ([]byte, error) {
+func (s *remote) get(ctx context.Context, at string) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return nil, err

@@ -50,7 +50,7 @@ type finding struct {
 
 // A patient is what the checks have found out so far.
 type patient struct {
-	at     *server
+	at     *remote
 	issuer string
 	found  discovery
 }
@@ -71,7 +71,7 @@ var checkups = []struct {
 	{"the signing keys are published", (*patient).jwks},
 }
 
-func examine(ctx context.Context, at *server) []finding {
+func examine(ctx context.Context, at *remote) []finding {
 	p := &patient{at: at}
 	var all []finding
 	for _, c := range checkups {
@@ -140,8 +140,8 @@ func (p *patient) known(ctx context.Context) (string, error) {
 		return "", err
 	}
 	info, err := parseObject(answer)
-	p.issuer = text(info.value("issuer"))
-	return "version " + text(info.value("version")), err
+	p.issuer = plain(info.value("issuer"))
+	return "version " + plain(info.value("version")), err
 }
 
 func (p *patient) clock(ctx context.Context) (string, error) {

@@ -16,7 +16,7 @@ func grantsList(a *access) *cobra.Command {
 	var user, client string
 	c := &cobra.Command{
 		Use: "list", Short: "List what people allowed which application", Args: cobra.NoArgs,
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			query, err := at.filter(ctx, user, client)
 			if err != nil {
 				return err
@@ -36,7 +36,7 @@ func grantsList(a *access) *cobra.Command {
 func grantsRevoke(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke USER CLIENT_ID | GRANT", Short: "Forget a person's consent and revoke what the application got by it", Args: cobra.RangeArgs(1, 2),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			grant := args[0]
 			if len(args) == 2 {
 				user, err := at.userID(ctx, args[0])

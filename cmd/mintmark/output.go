@@ -38,7 +38,7 @@ func (p *printer) object(answer json.RawMessage, id string) error {
 	case err != nil:
 		return fmt.Errorf("the server's answer is not an object: %w", err)
 	case p.quiet:
-		return p.line(text(members.value(id)))
+		return p.line(plain(members.value(id)))
 	case p.form == "json":
 		return p.json(answer)
 	case p.form == "env":
@@ -46,7 +46,7 @@ func (p *printer) object(answer json.RawMessage, id string) error {
 	}
 	t := tabwriter.NewWriter(p.out, 0, 4, 2, ' ', 0)
 	for _, m := range members {
-		if value := text(m.value); value != "" {
+		if value := plain(m.value); value != "" {
 			fmt.Fprintf(t, "%s\t%s\n", printable(m.name), value)
 		}
 	}
@@ -82,7 +82,7 @@ func (p *printer) list(items []json.RawMessage, id string, columns ...column) er
 		}
 		var cells []string
 		for _, c := range columns {
-			cells = append(cells, text(members.value(c.member)))
+			cells = append(cells, plain(members.value(c.member)))
 		}
 		fmt.Fprintln(t, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
 	}
@@ -139,10 +139,10 @@ func (p *printer) env(lines []variable) error {
 
 // quote returns s so that a shell and readers of .env files see s.
 func quote(s string) string {
-	plain := func(r rune) bool {
+	bare := func(r rune) bool {
 		return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r)) || strings.ContainsRune("_-.,:/@%+", r)
 	}
-	if strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+	if strings.IndexFunc(s, func(r rune) bool { return !bare(r) }) < 0 {
 		return s
 	}
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
@@ -178,7 +178,7 @@ func (o object) variables(prefix string) []variable {
 			}
 			return '_'
 		}, prefix+m.name)
-		lines = append(lines, variable{name, text(m.value)})
+		lines = append(lines, variable{name, plain(m.value)})
 	}
 	return lines
 }
@@ -208,8 +208,8 @@ func parseObject(raw json.RawMessage) (object, error) {
 	return o, err
 }
 
-// text shows a value to people: a list as its elements, an object as JSON, nothing as "".
-func text(raw json.RawMessage) string {
+// plain shows a value to people: a list as its elements, an object as JSON, nothing as "".
+func plain(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return ""
 	}
@@ -224,7 +224,7 @@ func text(raw json.RawMessage) string {
 		if json.Unmarshal(raw, &list) == nil {
 			var cells []string
 			for _, v := range list {
-				cells = append(cells, text(v))
+				cells = append(cells, plain(v))
 			}
 			return strings.Join(cells, " ")
 		}

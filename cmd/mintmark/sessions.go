@@ -18,7 +18,7 @@ func sessionsList(a *access) *cobra.Command {
 	var user string
 	c := &cobra.Command{
 		Use: "list", Short: "List where people are signed in", Args: cobra.NoArgs,
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			query, err := at.filter(ctx, user, "")
 			if err != nil {
 				return err
@@ -37,7 +37,7 @@ func sessionsList(a *access) *cobra.Command {
 func sessionsRevoke(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke SESSION", Short: "End a session and revoke what applications got in it", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			if _, err := at.do(ctx, http.MethodDelete, "/sessions/"+url.PathEscape(args[0]), nil); err != nil {
 				return err
 			}
@@ -47,7 +47,7 @@ func sessionsRevoke(a *access) *cobra.Command {
 }
 
 // filter selects what belongs to a person or an application.
-func (s *server) filter(ctx context.Context, user, client string) (url.Values, error) {
+func (s *remote) filter(ctx context.Context, user, client string) (url.Values, error) {
 	query := url.Values{}
 	if user != "" {
 		id, err := s.userID(ctx, user)

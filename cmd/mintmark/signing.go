@@ -18,7 +18,7 @@ var signingColumns = []column{{"KID", "kid"}, {"ALG", "alg"}, {"STATE", "state"}
 func signingList(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List signing keys", Args: cobra.NoArgs,
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			items, err := at.list(ctx, "/signing-keys", nil)
 			if err != nil {
 				return err
@@ -33,7 +33,7 @@ func signingRotate(a *access) *cobra.Command {
 	var alg string
 	c := &cobra.Command{
 		Use: "rotate", Short: "Make the next signing keys: announced first, or signing at once with --now", Args: cobra.NoArgs,
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			in := map[string]any{"immediately": now}
 			if alg != "" {
 				in["alg"] = alg
@@ -59,7 +59,7 @@ func signingRotate(a *access) *cobra.Command {
 func signingRevoke(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "revoke KID", Short: "Refuse a signing key and every token that it signed; another one signs at once", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			if _, err := at.do(ctx, http.MethodPost, "/signing-keys/"+url.PathEscape(args[0])+"/revoke", nil); err != nil {
 				return err
 			}

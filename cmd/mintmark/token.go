@@ -21,7 +21,7 @@ func tokenCommand() *cobra.Command {
 }
 
 // issuer returns a server that we speak to as applications do, without an API key.
-func (a *access) issuer(given string) (*server, string, error) {
+func (a *access) issuer(given string) (*remote, string, error) {
 	if given != "" {
 		at, err := dial(given, "", a.caFile, nil)
 		return at, given, err
@@ -95,7 +95,7 @@ func tokenGet(a *access) *cobra.Command {
 }
 
 // token asks the token endpoint of an issuer.
-func (s *server) token(ctx context.Context, issuer, method, id, secret string, form url.Values) (json.RawMessage, error) {
+func (s *remote) token(ctx context.Context, issuer, method, id, secret string, form url.Values) (json.RawMessage, error) {
 	d, err := s.discover(ctx, issuer)
 	if err != nil {
 		return nil, err
@@ -150,7 +150,7 @@ func tokenInspect(a *access) *cobra.Command {
 			jwt = args[0]
 		}
 		if jwt == "-" {
-			content, err := readFile(c.InOrStdin(), "-")
+			content, err := readInput(c.InOrStdin(), "-")
 			if err != nil {
 				return err
 			}
@@ -260,7 +260,7 @@ func signature(jwt string, keys jose.JSONWebKeySet) string {
 }
 
 // keys fetches the JWKS of an issuer.
-func (s *server) keys(ctx context.Context, issuer string) (jose.JSONWebKeySet, error) {
+func (s *remote) keys(ctx context.Context, issuer string) (jose.JSONWebKeySet, error) {
 	d, err := s.discover(ctx, issuer)
 	if err != nil {
 		return jose.JSONWebKeySet{}, err
@@ -291,7 +291,7 @@ func (p *printer) inspection(seen inspection) error {
 			return err
 		}
 		for _, m := range members {
-			value := text(m.value)
+			value := plain(m.value)
 			var seconds int64
 			if strings.Contains(" exp iat nbf auth_time updated_at ", " "+m.name+" ") && json.Unmarshal(m.value, &seconds) == nil {
 				value += "  " + time.Unix(seconds, 0).UTC().Format(time.RFC3339)

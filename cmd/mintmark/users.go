@@ -25,7 +25,7 @@ var userColumns = []column{{"ID", "id"}, {"EMAIL", "email"}, {"VERIFIED", "email
 func usersList(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List people", Args: cobra.NoArgs,
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			items, err := at.list(ctx, "/users", nil)
 			if err != nil {
 				return err
@@ -38,7 +38,7 @@ func usersList(a *access) *cobra.Command {
 func usersGet(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "get USER", Short: "Look at a person (by id or e-mail address)", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			return at.user(ctx, out, http.MethodGet, args[0], "")
 		}),
 	}
@@ -51,7 +51,7 @@ func usersAdd(a *access) *cobra.Command {
 		Use: "add EMAIL", Short: "Add a person", Args: cobra.ExactArgs(1),
 		Example: "  mintmark users add ada@example.com --name 'Ada Lovelace' --verified --password-file password.txt",
 	}
-	c.RunE = a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+	c.RunE = a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 		in := map[string]any{"email": args[0]}
 		if name != "" {
 			in["name"] = name
@@ -97,7 +97,7 @@ func usersSet(a *access) *cobra.Command {
 		Use: "set USER", Short: "Change a person; what is not said stays as it is", Args: cobra.ExactArgs(1),
 		Example: "  mintmark users set ada@example.com --password-file password.txt",
 	}
-	c.RunE = a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+	c.RunE = a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 		in := map[string]any{}
 		for _, said := range []struct {
 			flag, member string
@@ -151,7 +151,7 @@ func usersSet(a *access) *cobra.Command {
 func usersDisable(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "disable USER", Short: "Lock a person out, at once and everywhere", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			return at.user(ctx, out, http.MethodPost, args[0], "/disable")
 		}),
 	}
@@ -160,7 +160,7 @@ func usersDisable(a *access) *cobra.Command {
 func usersEnable(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "enable USER", Short: "Let a person sign in again", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			return at.user(ctx, out, http.MethodPost, args[0], "/enable")
 		}),
 	}
@@ -169,7 +169,7 @@ func usersEnable(a *access) *cobra.Command {
 func usersRemove(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "rm USER", Short: "Forget a person, with everything of theirs", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			id, err := at.userID(ctx, args[0])
 			if err != nil {
 				return err
@@ -186,7 +186,7 @@ func usersSessions(a *access) *cobra.Command {
 	var revoke bool
 	c := &cobra.Command{
 		Use: "sessions USER", Short: "List where a person is signed in, or sign them out", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *server, out *printer, args []string) error {
+		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			id, err := at.userID(ctx, args[0])
 			if err != nil {
 				return err
@@ -210,7 +210,7 @@ func usersSessions(a *access) *cobra.Command {
 }
 
 // user does something to one person whose answer is the person.
-func (s *server) user(ctx context.Context, out *printer, method, ref, what string) error {
+func (s *remote) user(ctx context.Context, out *printer, method, ref, what string) error {
 	id, err := s.userID(ctx, ref)
 	if err != nil {
 		return err
@@ -223,7 +223,7 @@ func (s *server) user(ctx context.Context, out *printer, method, ref, what strin
 }
 
 // userID returns the id of a person, of whom we know that or the e-mail address.
-func (s *server) userID(ctx context.Context, ref string) (string, error) {
+func (s *remote) userID(ctx context.Context, ref string) (string, error) {
 	if !strings.Contains(ref, "@") {
 		return ref, nil
 	}
@@ -235,7 +235,7 @@ func (s *server) userID(ctx context.Context, ref string) (string, error) {
 		return "", fmt.Errorf("there is no user %s", printable(ref))
 	}
 	found, err := parseObject(items[0])
-	return text(found.value("id")), err
+	return plain(found.value("id")), err
 }
 
 // fromFiles sets members to what files hold, without the newline that editors put at the end.
@@ -244,7 +244,7 @@ func fromFiles(stdin io.Reader, in map[string]any, files map[string]string) erro
 		if file == "" {
 			continue
 		}
-		content, err := readFile(stdin, file)
+		content, err := readInput(stdin, file)
 		if err != nil {
 			return err
 		}
@@ -262,7 +262,7 @@ func addClaims(stdin io.Reader, in map[string]any, file string) error {
 	if file == "" {
 		return nil
 	}
-	content, err := readFile(stdin, file)
+	content, err := readInput(stdin, file)
 	if err != nil {
 		return err
 	}
@@ -274,8 +274,8 @@ func addClaims(stdin io.Reader, in map[string]any, file string) error {
 	return nil
 }
 
-// readFile reads a file of ours, or the standard input if it is called "-".
-func readFile(stdin io.Reader, file string) ([]byte, error) {
+// readInput reads a file, or the standard input if it is called "-".
+func readInput(stdin io.Reader, file string) ([]byte, error) {
 	const limit = 1 << 20
 	if file == "-" {
 		content, err := io.ReadAll(io.LimitReader(stdin, limit+1))
