@@ -2,8 +2,12 @@ package web
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"html/template"
 	"log/slog"
 	"net/http"
+	"net/url"
 
 	"mintmark/accounts"
 	"mintmark/issuer"
@@ -19,43 +23,68 @@ type Config struct {
 
 	// Name is what the pages call this server. The default is "Mintmark".
 	Name string
-	// ClientAddress says where a request comes from: for the limits of sign-in.
+	// ClientAddress says where a request comes from: attempts to sign in are counted by it.
 	ClientAddress func(*http.Request) string
-	// RequestID returns the id of the request that a context belongs to: error pages show it.
+	// RequestID returns the id of the request that a context belongs to: error pages that
+	// this package makes by itself show it.
 	RequestID func(context.Context) string
 	// Log is [slog.Default] if it is nil.
 	Log *slog.Logger
 }
 
+// The paths of the pages, below the issuer.
+const (
+	PathHome    = "/"
+	PathLogin   = "/login"
+	PathConsent = "/consent"
+	PathLogout  = "/logout"
+	PathSetup   = "/setup"
+	PathStatic  = "/static/" // and the name of a file
+)
+
 // A Site is the pages. It is safe for concurrent use.
+//
+// Its handlers trust that a POST comes from a page of ours: the caller puts
+// [http.CrossOriginProtection] around them. Forms that answer an application carry its
+// sealed request besides, which opens in the browser that began it only.
 type Site struct {
 	Config
+	base      string // the path of the issuer, "" or "/tenant"
+	host      string // of the issuer: people compare it with what their browser shows
+	templates map[string]*template.Template
+	assets    map[string]asset  // by the name that pages ask for
+	named     map[string]string // "site.css": "site-1f0c….css"
 }
 
 // New returns a site, or says in one sentence what is missing.
-func New(c Config) (*Site, error) { return &Site{Config: c}, nil }
+func New(c Config) (*Site, error) {
+	at, err := url.Parse(c.Issuer)
+	switch {
+	case err != nil || at.Host == "":
+		return nil, fmt.Errorf("web: the issuer %q is not a URL", c.Issuer)
+	case c.Provider == nil || c.Directory == nil || c.Sessions == nil || c.ClientAddress == nil:
+		return nil, errors.New("web: Provider, Directory, Sessions and ClientAddress are required")
+	}
+	if c.Name == "" {
+		c.Name = "Mintmark"
+	}
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	s := &Site{Config: c, base: at.EscapedPath(), host: at.Host}
+	if s.templates, err = parsePages(); err != nil {
+		return nil, err
+	}
+	s.assets, s.named, err = loadAssets()
+	return s, err
+}
 
-// Login is the sign-in page.
-func (s *Site) Login(w http.ResponseWriter, r *http.Request) error { return nil }
+func (s *Site) path(path string) string { return s.base + path }
 
-// Consent is the consent page.
-func (s *Site) Consent(w http.ResponseWriter, r *http.Request) error { return nil }
-
-// Logout is the sign-out page.
-func (s *Site) Logout(w http.ResponseWriter, r *http.Request) error { return nil }
-
-// Setup is the first-run page.
-func (s *Site) Setup(w http.ResponseWriter, r *http.Request) error { return nil }
-
-// Home is the page at the root.
-func (s *Site) Home(w http.ResponseWriter, r *http.Request) error { return nil }
-
-// PathStatic is the prefix, below the issuer, that [Site.Static] answers.
-const PathStatic = "/assets/"
-
-// Static is the stylesheet and the script of the set-up page.
-func (s *Site) Static(w http.ResponseWriter, r *http.Request) error { return nil }
-
-// Error writes an error page.
-func (s *Site) Error(w http.ResponseWriter, r *http.Request, status int, code, title, text, requestID string) {
+// sendTo sends the browser on with a GET. The address is ours, or the issuer's.
+func sendTo(w http.ResponseWriter, path string) {
+	h := w.Header()
+	h.Set("Location", path)
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusSeeOther)
 }
