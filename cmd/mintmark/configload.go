@@ -1,0 +1,334 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/spf13/cobra"
+)
+
+const (
+	defaultFile = "mintmark.yaml"
+	maxFile     = 1 << 20
+)
+
+// An assignment is a value for a key, and where it was written.
+type assignment struct {
+	path  string
+	value string
+	from  string
+}
+
+// load reads the configuration: the defaults that it is given, the file, the environment and the
+// flags, each over those before it. The error is everything that is wrong, a line for each; what
+// only shows in the whole is for server.Config.Check.
+func load(c *cobra.Command, environ []string, defaults ...assignment) (*setting, error) {
+	fromFile, inFile := readFile(c, environ)
+	fromEnv, inEnv := readEnv(environ)
+	s, inValues := apply(slices.Concat(defaults, fromFile, fromEnv, readFlags(c)))
+	return s, errors.Join(inFile, inEnv, inValues)
+}
+
+// apply sets what was assigned last to each key.
+func apply(assigned []assignment) (*setting, error) {
+	s := &setting{}
+	var wrong error
+	for _, k := range keys() {
+		last := assignment{}
+		for _, a := range assigned {
+			if a.path == k.path {
+				last = a
+			}
+		}
+		value, err := last.value, error(nil)
+		if value == "" {
+			continue
+		}
+		if name, ok := strings.CutPrefix(value, "file:"); ok && k.secret {
+			value, err = readValue(name)
+		}
+		if err == nil {
+			err = k.set(s, value)
+		}
+		switch {
+		case err != nil && k.secret:
+			wrong = errors.Join(wrong, fmt.Errorf("%s: %s: %w", last.from, k.path, err))
+		case err != nil:
+			wrong = errors.Join(wrong, fmt.Errorf("%s: %s is %q: %w", last.from, k.path, last.value, err))
+		}
+	}
+	if len(s.MasterKeys) > 0 {
+		s.MasterKeys = slices.Concat(s.MasterKeys, s.previous)
+	}
+	return s, wrong
+}
+
+// readFile reads the file that --config or MINTMARK_CONFIG names, or else mintmark.yaml if there is one.
+// A command without that flag takes no file.
+func readFile(c *cobra.Command, environ []string) ([]assignment, error) {
+	flag := c.Flags().Lookup("config")
+	if flag == nil {
+		return nil, nil
+	}
+	name, named := lookup(environ, "MINTMARK_CONFIG")
+	if flag.Changed {
+		name, named = flag.Value.String(), true
+	}
+	if !named || name == "" {
+		name, named = defaultFile, false
+	}
+	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) && !named {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the configuration can not be read: %w", err)
+	}
+	defer f.Close()
+	source, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("the configuration can not be read: %w", err)
+	}
+	if len(source) > maxFile {
+		return nil, fmt.Errorf("%s is too long for a configuration", name)
+	}
+	return parseYAML(name, source)
+}
+
+// parseYAML flattens a file to assignments. It is strict: a key that is not in the table is an
+// error that names the line and the nearest key that is.
+func parseYAML(name string, source []byte) ([]assignment, error) {
+	file, err := parser.ParseBytes(source, 0)
+	if err != nil {
+		// Without the lines of the file that it would show: there may be a secret in them.
+		return nil, fmt.Errorf("%s is not YAML: %s", name, yaml.FormatError(err, false, false))
+	}
+	y := &flattener{name: name}
+	for i, doc := range file.Docs {
+		if i > 0 && doc.Body != nil {
+			y.wrong = errors.Join(y.wrong, fmt.Errorf("%s: one document is enough: there is a second after ---", name))
+			break
+		}
+		if doc.Body != nil {
+			y.section("", doc.Body)
+		}
+	}
+	return y.all, y.wrong
+}
+
+// A flattener turns a tree of sections into assignments.
+type flattener struct {
+	name  string
+	all   []assignment
+	wrong error
+}
+
+func (y *flattener) fail(node ast.Node, format string, args ...any) {
+	at := fmt.Sprintf("%s:%d: ", y.name, node.GetToken().Position.Line)
+	y.wrong = errors.Join(y.wrong, fmt.Errorf(at+format, args...))
+}
+
+func (y *flattener) section(path string, node ast.Node) {
+	mapping, ok := node.(*ast.MappingNode)
+	switch {
+	case node.Type() == ast.CommentType || node.Type() == ast.NullType:
+		return
+	case !ok && path == "":
+		y.fail(node, "a configuration is a list of keys and values, such as issuer: https://id.example.com")
+		return
+	case !ok:
+		y.fail(node, "%s is a section: it has keys of its own below it", path)
+		return
+	}
+	for _, entry := range mapping.Values {
+		inner := entry.Key.GetToken().Value
+		if path != "" {
+			inner = path + "." + inner
+		}
+		i := slices.IndexFunc(keys(), func(k key) bool { return k.path == inner })
+		switch {
+		case i >= 0:
+			y.value(keys()[i], entry)
+		case slices.ContainsFunc(keys(), func(k key) bool { return strings.HasPrefix(k.path, inner+".") }):
+			y.section(inner, entry.Value)
+		default:
+			y.unknown(inner, entry)
+		}
+	}
+}
+
+func (y *flattener) unknown(path string, entry *ast.MappingValueNode) {
+	if inner, ok := entry.Value.(*ast.MappingNode); ok {
+		for _, e := range inner.Values {
+			y.unknown(path+"."+e.Key.GetToken().Value, e)
+		}
+		return
+	}
+	y.fail(entry.Key, "there is no key %q%s", path, hint(path, allPaths()))
+}
+
+func (y *flattener) value(k key, entry *ast.MappingValueNode) {
+	from := fmt.Sprintf("%s:%d", y.name, entry.Key.GetToken().Position.Line)
+	var values []string
+	items := []ast.Node{entry.Value}
+	if sequence, ok := entry.Value.(*ast.SequenceNode); ok && k.list {
+		items = sequence.Values
+	}
+	for _, item := range items {
+		switch n := item.(type) {
+		case *ast.NullNode:
+		case *ast.StringNode:
+			values = append(values, n.Value)
+		case *ast.LiteralNode:
+			values = append(values, strings.TrimSpace(n.Value.Value))
+		case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+			values = append(values, n.GetToken().Value)
+		default:
+			y.fail(entry.Key, "%s takes a single value", k.path)
+			return
+		}
+	}
+	y.all = append(y.all, assignment{k.path, strings.Join(values, ","), from})
+}
+
+// notKeys are names in the environment that begin as a key does and are something else: what the
+// client commands and our own tests read, and what Kubernetes puts into every container beside
+// a service called mintmark.
+var notKeys = []string{"MINTMARK_CONFIG", "MINTMARK_SERVER", "MINTMARK_TOKEN", "MINTMARK_TOKEN_FILE", "MINTMARK_DATA"}
+
+var notKeyPrefixes = []string{"MINTMARK_REQUIRE_", "MINTMARK_SERVICE_", "MINTMARK_PORT"}
+
+// readEnv reads every MINTMARK_ name. One that means nothing is an error: it would be believed
+// to have an effect.
+func readEnv(environ []string) ([]assignment, error) {
+	var all []assignment
+	var wrong error
+	if url, ok := lookup(environ, "DATABASE_URL"); ok {
+		all = append(all, assignment{"database.url", url, "DATABASE_URL"})
+	}
+	for _, pair := range environ {
+		name, value, _ := strings.Cut(pair, "=")
+		if !strings.HasPrefix(name, "MINTMARK_") || slices.Contains(notKeys, name) ||
+			slices.ContainsFunc(notKeyPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
+			continue
+		}
+		i := slices.IndexFunc(keys(), func(k key) bool { return k.env() == name || k.env()+"_FILE" == name })
+		if i < 0 {
+			wrong = errors.Join(wrong, fmt.Errorf("the environment has %s, which is no key%s", name, hint(name, allNames())))
+			continue
+		}
+		k := keys()[i]
+		if name != k.env() {
+			if _, both := lookup(environ, k.env()); both {
+				wrong = errors.Join(wrong, fmt.Errorf("the environment has both %s and %s: only one of them can be meant", k.env(), name))
+				continue
+			}
+			var err error
+			if value, err = readValue(value); err != nil {
+				wrong = errors.Join(wrong, fmt.Errorf("%s: %w", name, err))
+				continue
+			}
+		}
+		all = append(all, assignment{k.path, value, name})
+	}
+	return all, wrong
+}
+
+// readFlags reads the flags that were given.
+func readFlags(c *cobra.Command) []assignment {
+	var all []assignment
+	for _, k := range keys() {
+		if k.flag == "" {
+			continue
+		}
+		if flag := c.Flags().Lookup(k.flag); flag != nil && flag.Changed {
+			all = append(all, assignment{k.path, flag.Value.String(), "--" + k.flag})
+		}
+	}
+	return all
+}
+
+// addFlags gives a command the flags of the keys with these names, or of all that have one.
+func addFlags(c *cobra.Command, names ...string) {
+	for _, k := range keys() {
+		if k.flag != "" && (len(names) == 0 || slices.Contains(names, k.flag)) {
+			c.Flags().String(k.flag, k.value, k.doc)
+		}
+	}
+}
+
+// readValue reads a value that is kept in a file of its own, as secrets are. Editors and
+// `echo` end it with a newline that is not part of it.
+func readValue(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	value, err := io.ReadAll(io.LimitReader(f, maxFile))
+	return strings.TrimRight(string(value), "\r\n"), err
+}
+
+func lookup(environ []string, name string) (string, bool) {
+	for _, pair := range environ {
+		if value, ok := strings.CutPrefix(pair, name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
+}
+
+func allPaths() (all []string) {
+	for _, k := range keys() {
+		all = append(all, k.path)
+	}
+	return all
+}
+
+func allNames() (all []string) {
+	for _, k := range keys() {
+		all = append(all, k.env(), k.env()+"_FILE")
+	}
+	return all
+}
+
+// hint names the nearest of the known names, if one is near enough to be what was meant.
+func hint(name string, known []string) string {
+	best, least := "", max(3, len(name)/3)+1
+	for _, k := range known {
+		if d := distance(name, k); d < least {
+			best, least = k, d
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(": did you mean %s?", best)
+}
+
+// distance is how many letters must be put in, taken out or replaced (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := 1
+			if a[i] == b[j] {
+				cost = 0
+			}
+			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"mintmark/internal/secret"
+	"mintmark/storage"
+)
+
+// How often the background jobs run.
+const (
+	feedEvery   = time.Second
+	feedOverlap = 2 * time.Minute // two clocks may differ, and changes may become visible out of order
+	purgeEvery  = time.Minute
+	purgeBatch  = 500
+	purgePause  = 50 * time.Millisecond // other writers come first
+)
+
+// startJobs starts what the server does on its own, until ctx ends. The returned function
+// waits for the jobs to have come to their end.
+func (s *Server) startJobs(ctx context.Context) (wait func()) {
+	var jobs sync.WaitGroup
+	jobs.Go(func() { s.keyring.Run(ctx) })
+	jobs.Go(func() { s.every(ctx, feedEvery, "reading the changes of other copies", newFeed(s.db, s.forget).read) })
+	jobs.Go(func() { s.every(ctx, purgeEvery, "forgetting what has expired", s.purge) })
+	return jobs.Wait
+}
+
+// every does a job again and again. A failure is logged once, and once more when it is over.
+func (s *Server) every(ctx context.Context, pause time.Duration, name string, job func(context.Context) error) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	failing := false
+	for {
+		err := job(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			s.log.ErrorContext(ctx, "a background job fails", "job", name, "err", err)
+		case err == nil && failing:
+			s.log.InfoContext(ctx, "a background job works again", "job", name)
+		}
+		failing = err != nil
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// A feed is the changes that other copies of the server have made, each handed on once.
+type feed struct {
+	changes func(ctx context.Context, since time.Time) ([]storage.Change, error)
+	forget  func(storage.Change)
+	since   time.Time
+	seen    map[string]time.Time // ids of the changes handed on, and when
+}
+
+func newFeed(db *storage.DB, forget func(storage.Change)) *feed {
+	return &feed{changes: db.Changes, forget: forget, since: time.Now(), seen: map[string]time.Time{}}
+}
+
+// read hands on the changes since the last time that it succeeded.
+func (f *feed) read(ctx context.Context) error {
+	now := time.Now()
+	changes, err := f.changes(ctx, f.since.Add(-feedOverlap))
+	if err != nil {
+		return err
+	}
+	for _, c := range changes {
+		if _, old := f.seen[c.ID]; !old {
+			f.seen[c.ID] = now
+			f.forget(c)
+		}
+	}
+	for id, at := range f.seen {
+		if now.Sub(at) > 3*feedOverlap {
+			delete(f.seen, id)
+		}
+	}
+	f.since = now
+	return nil
+}
+
+// forget drops what this copy has cached of something that was changed.
+func (s *Server) forget(c storage.Change) {
+	if c.Kind == "client" {
+		s.provider.ForgetClient(c.Ref)
+	}
+}
+
+// purge forgets what has expired, if it is this copy's turn, a little at a time.
+func (s *Server) purge(ctx context.Context) error {
+	now := time.Now()
+	mine, err := s.db.Lease(ctx, "purge", s.holder, now.Add(2*purgeEvery), now)
+	if err != nil || !mine {
+		return err
+	}
+	for {
+		n, err := s.db.Purge(ctx, now, purgeBatch)
+		if err != nil || n < purgeBatch || time.Since(now) > purgeEvery {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(purgePause):
+		}
+	}
+}
+
+// newHolder returns the name under which this copy takes leases.
+func newHolder() string { return secret.NewID("copy") }

@@ -1,0 +1,152 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/gorilla/mux"
+
+	"mintmark/web"
+)
+
+// A route is an address of ours, below the issuer.
+type route struct {
+	methods string // separated by spaces; GET includes HEAD
+	path    string
+	class   *class
+	handle  func(http.ResponseWriter, *http.Request) error
+}
+
+// A class is what routes of one kind have in common.
+type class struct {
+	say       voice // how it says no
+	anyOrigin bool  // scripts of any site may use it (CORS); it looks at no cookie
+	ownOrigin bool  // forms of other sites may not be sent to it
+	maxBody   int64
+}
+
+const smallBody = 64 << 10
+
+// The classes.
+var (
+	document    = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}   // public, the same for everybody
+	application = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}   // for applications, those in a browser too
+	backend     = &class{say: inJSON, maxBody: smallBody}                    // for servers only
+	resource    = &class{say: inBearer, anyOrigin: true, maxBody: smallBody} // protected by an access token
+	door        = &class{say: inAPage, maxBody: smallBody}                   // people arrive here from applications, by GET or by POST
+	page        = &class{say: inAPage, ownOrigin: true, maxBody: smallBody}  // for people
+	api         = &class{say: inJSON, maxBody: 256 << 10}                    // for operators' programs; never with a cookie
+	probe       = &class{say: inText, maxBody: smallBody}                    // for whatever watches the process
+)
+
+// routes is every address there is, the busiest first.
+func (s *Server) routes() []route {
+	all := []route{
+		{"POST", "/oauth/token", application, s.provider.Token},
+		{"POST", "/introspect", backend, s.provider.Introspect},
+		{"GET POST", "/userinfo", resource, s.provider.UserInfo},
+		{"POST", "/revoke", application, s.provider.Revoke},
+		{"GET", "/.well-known/jwks.json", document, s.known.JWKS},
+		{"GET", "/keys", document, s.known.JWKS},
+		{"GET", "/.well-known/openid-configuration", document, s.known.OpenID},
+		{"GET", "/.well-known/oauth-authorization-server", document, s.known.OAuth},
+
+		{"GET POST", "/authorize", door, s.provider.Authorize},
+		{"GET", "/authorize/{request}", door, s.provider.Authorize},
+		{"GET POST", "/end_session", door, s.provider.EndSession},
+
+		{"GET POST", "/login", page, s.site.Login},
+		{"GET POST", "/consent", page, s.site.Consent},
+		{"GET POST", "/logout", page, s.site.Logout},
+		{"GET POST", "/setup", page, s.site.Setup},
+		{"GET", "/", page, s.site.Home},
+		{"GET", web.PathStatic + "{file}", page, s.site.Static},
+
+		{"GET POST PUT PATCH DELETE", "/api/v1/{rest:.*}", api, s.api},
+
+		{"GET", "/healthz", probe, s.healthz},
+		{"GET", "/readyz", probe, s.readyz},
+	}
+	if s.cfg.Dev {
+		all = append(all, route{"GET", "/metrics", probe, s.metrics.serve})
+	}
+	return all
+}
+
+// newRouter puts the routes into a router. No path leads to a redirect: see [admit].
+func (s *Server) newRouter(routes []route) *mux.Router {
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	for _, r := range routes {
+		router.Handle(r.path, s.serve(r))
+	}
+	router.NotFoundHandler = http.HandlerFunc(s.notFound)
+	return router
+}
+
+// serve puts what the class of a route demands around its handler.
+func (s *Server) serve(to route) http.HandlerFunc {
+	methods := strings.Fields(to.methods)
+	if slices.Contains(methods, "GET") {
+		methods = slices.Insert(methods, 1, "HEAD")
+	}
+	if to.class.anyOrigin {
+		methods = append(methods, "OPTIONS")
+	}
+	allow := strings.Join(methods, ", ")
+	return func(w http.ResponseWriter, r *http.Request) {
+		x := w.(*exchange)
+		x.route = to.path
+		switch {
+		case !slices.Contains(methods, r.Method):
+			x.Header().Set("Allow", allow) // RFC 9110 §15.5.6
+			s.refuse(x, r, to.class.say, errMethod)
+			return
+		case r.Method == "OPTIONS":
+			preflight(x, methods)
+			return
+		case to.class.anyOrigin:
+			allowAnyOrigin(x.Header())
+		case to.class.ownOrigin:
+			if err := s.sameSite.Check(r); err != nil {
+				s.refuse(x, r, to.class.say, &because{errCrossSite, err})
+				return
+			}
+		}
+		if r.ContentLength > to.class.maxBody {
+			s.refuse(x, r, to.class.say, errTooLarge)
+			return
+		}
+		if r.Body != nil && r.Body != http.NoBody {
+			// Not x: it is net/http's own writer that knows how to close the connection.
+			r.Body = http.MaxBytesReader(x.ResponseWriter, r.Body, to.class.maxBody)
+		}
+		if err := to.handle(x, r); err != nil {
+			s.refuse(x, r, to.class.say, err)
+		}
+	}
+}
+
+// notFound is everything that is not ours. Programs that look for documents get JSON.
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
+	say := inAPage
+	if strings.HasPrefix(r.URL.Path, "/.well-known/") {
+		say = inJSON
+	}
+	s.refuse(w.(*exchange), r, say, errNotFound)
+}
+
+// api hands a request on to the admin API, which writes its own errors: problem documents, RFC 9457.
+func (s *Server) api(w http.ResponseWriter, r *http.Request) error {
+	s.admin.ServeHTTP(w, r)
+	return nil
+}
+
+// because is a refusal with the reason for it, which only the log sees.
+type because struct {
+	*refusal
+	reason error
+}
+
+func (b *because) Error() string   { return b.refusal.Error() + ": " + b.reason.Error() }
+func (b *because) Unwrap() []error { return []error{b.refusal, b.reason} }
