@@ -328,3 +328,24 @@ func TestTwoSignInsAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// undone is a store that forgot to end the sessions of somebody it disabled.
+type undone struct{ accounts.Store }
+
+func (s undone) Session(ctx context.Context, id string) (accounts.Session, accounts.Account, error) {
+	x, a, err := s.Store.Session(ctx, id)
+	a.DisabledAt = noon
+	return x, a, err
+}
+
+// A session does not depend on having been ended: the account is asked, too.
+func TestADisabledAccountHasNoSession(t *testing.T) {
+	story(t, func(t *testing.T, h *house, _ func() *house) {
+		chrome := &browser{h: h}
+		chrome.begins(h.add(accounts.New{Email: "alice@example.com"}), noon)
+		h.sessions.Store = undone{h.db.Accounts()}
+		if chrome.who(noon) != "" {
+			t.Error("a disabled account is signed in")
+		}
+	})
+}
