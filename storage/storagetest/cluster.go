@@ -100,11 +100,18 @@ func program(dir, name string, args ...string) *exec.Cmd {
 func removeAfterUs(dir string) error {
 	cmd := exec.Command("/bin/sh", "-c", `read -r _; sleep 1; rm -rf "$1"`, "sh", dir)
 	cmd.SysProcAttr = apart()
-	// The pipe is never closed: the kernel does that for us.
-	if _, err := cmd.StdinPipe(); err != nil {
+	pipe, err := cmd.StdinPipe()
+	if err != nil {
 		return err
 	}
-	return cmd.Start()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		_ = cmd.Wait()          // it ends after we do
+		runtime.KeepAlive(pipe) // only the kernel closes it: not the garbage collector
+	}()
+	return nil
 }
 
 // sweep removes the folders of earlier programs whose servers are gone.

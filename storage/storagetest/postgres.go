@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -110,7 +111,7 @@ func startServer() (*template, error) {
 			return nil, err
 		}
 	}
-	db, err := storage.Open(context.Background(), made.database(made.name), storage.Options{Migrate: true, MaxConns: 2})
+	db, err := storage.Open(context.Background(), made.database(made.name), storage.Options{Log: slog.New(slog.DiscardHandler), Migrate: true, MaxConns: 2})
 	if err != nil {
 		return nil, err
 	}
