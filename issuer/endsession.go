@@ -153,13 +153,13 @@ type PendingLogout struct {
 	Problem string
 }
 
-// FormAction returns the source expression for the form-action of the page's content
-// security policy, or "" if the browser does not leave.
+// FormAction is [Pending.FormAction] for the sign-out page, or "" if the browser does not
+// leave.
 func (p PendingLogout) FormAction() string {
 	if p.RedirectURI == "" {
 		return ""
 	}
-	return formAction(p.RedirectURI)
+	return origin(p.RedirectURI)
 }
 
 // PendingLogout opens a sealed request to sign out for the page. Nothing sealed is a person

@@ -26,9 +26,11 @@ type Pending struct {
 	Wants string
 }
 
-// FormAction returns the source expression for the form-action of a page's content security
-// policy after whose form the browser returns to the client.
-func (p Pending) FormAction() string { return formAction(p.RedirectURI) }
+// FormAction returns the one source expression for the form-action of a page's content
+// security policy that lets the browser return to the client after the page's form: the
+// origin of the redirect URI, or its scheme and a colon if that is a private one. Where the
+// client sends the browser next is not in it, although browsers may hold it against the policy.
+func (p Pending) FormAction() string { return origin(p.RedirectURI) }
 
 // Pending opens a sealed request for a page. It returns an [Error] for a person if the
 // request is not one, too old, or of another browser.

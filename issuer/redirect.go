@@ -70,10 +70,9 @@ func withQuery(uri, query string) string {
 	return uri + "&" + query
 }
 
-// formAction returns the source expression of a content security policy that lets a form
-// end at a redirect URI: its origin, or its scheme if that is a private one. Chromium
-// applies form-action to every redirect that follows a form.
-func formAction(uri string) string {
+// origin returns the origin of a redirect URI or, if its scheme is a private one, the scheme
+// and its colon: what a content security policy calls a source.
+func origin(uri string) string {
 	scheme, rest, _ := strings.Cut(uri, ":")
 	if scheme != "https" && scheme != "http" {
 		return scheme + ":"
@@ -85,9 +84,9 @@ func formAction(uri string) string {
 
 // redirectHost returns what a person is shown of a redirect URI.
 func redirectHost(uri string) string {
-	source := formAction(uri)
-	if _, host, ok := strings.Cut(source, "://"); ok {
+	at := origin(uri)
+	if _, host, ok := strings.Cut(at, "://"); ok {
 		return host
 	}
-	return source
+	return at
 }

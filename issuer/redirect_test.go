@@ -90,16 +90,16 @@ func TestResponseParametersAreAdded(t *testing.T) {
 	}
 }
 
-func TestFormAction(t *testing.T) {
-	for _, tt := range []struct{ uri, action, host string }{
+func TestOriginOfARedirectURI(t *testing.T) {
+	for _, tt := range []struct{ uri, origin, host string }{
 		{"https://app.example/cb", "https://app.example", "app.example"},
 		{"https://app.example:8443?x=/", "https://app.example:8443", "app.example:8443"},
 		{"http://[::1]:80/cb", "http://[::1]:80", "[::1]:80"},
 		{"com.example.app:/cb", "com.example.app:", "com.example.app:"},
 		{"cursor://anysphere.cursor/cb", "cursor:", "cursor:"},
 	} {
-		if got := formAction(tt.uri); got != tt.action {
-			t.Errorf("%s: form-action %s", tt.uri, got)
+		if got := origin(tt.uri); got != tt.origin {
+			t.Errorf("%s: origin %s", tt.uri, got)
 		}
 		if got := redirectHost(tt.uri); got != tt.host {
 			t.Errorf("%s: host %s", tt.uri, got)

@@ -100,7 +100,10 @@ func post(w http.ResponseWriter, to string, params []pair) error {
 	// With no-referrer the form would come from the origin "null", which clients refuse that
 	// compare it. This tells them our origin, and never the address.
 	h.Set("Referrer-Policy", "strict-origin")
+	// Chromium holds every redirect that follows a form against form-action, also those that the
+	// application makes after its own address: one that goes on to another host would stop on a
+	// blank page if only its origin were named. And it ignores a literal IPv6 address.
 	h.Set("Content-Security-Policy", "default-src 'none'; script-src "+postScriptHash+
-		"; form-action "+formAction(to)+"; base-uri 'none'; frame-ancestors 'none'")
+		"; form-action "+origin(to)+" https: http:; base-uri 'none'; frame-ancestors 'none'")
 	return postPage.Execute(w, page)
 }

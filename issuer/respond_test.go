@@ -61,7 +61,7 @@ func TestFormPostPage(t *testing.T) {
 	if strings.Contains(body, "<script>alert") {
 		t.Error("the state is a script")
 	}
-	if !strings.Contains(csp, "form-action https://app.example:8443;") || !strings.Contains(csp, "script-src 'sha256-") || strings.Contains(csp, "unsafe") {
+	if !strings.Contains(csp, "form-action https://app.example:8443 https: http:;") || !strings.Contains(csp, "script-src 'sha256-") || strings.Contains(csp, "unsafe") {
 		t.Errorf("the policy is %s", csp)
 	}
 	if w.Code != 200 || w.Header().Get("Location") != "" || w.Header().Get("Cache-Control") != "no-store" ||
