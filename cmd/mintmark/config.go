@@ -38,8 +38,8 @@ type key struct {
 // env returns the name of the key in the environment.
 func (k key) env() string { return "MINTMARK_" + strings.ToUpper(strings.ReplaceAll(k.path, ".", "_")) }
 
-// keys is the whole configuration.
-func keys() []key {
+// allKeys is the whole configuration.
+func allKeys() []key {
 	return []key{
 		{path: "issuer", flag: "issuer", doc: "The address at which applications know this server: https://, a host, perhaps a path, no slash at the end. It can not be changed once applications have stored it.",
 			set: text(func(s *setting) *string { return &s.Issuer })},

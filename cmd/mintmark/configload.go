@@ -40,7 +40,7 @@ func load(c *cobra.Command, environ []string, defaults ...assignment) (*setting,
 func apply(assigned []assignment) (*setting, error) {
 	s := &setting{}
 	var wrong error
-	for _, k := range keys() {
+	for _, k := range allKeys() {
 		last := assignment{}
 		for _, a := range assigned {
 			if a.path == k.path {
@@ -152,11 +152,11 @@ func (y *flattener) section(path string, node ast.Node) {
 		if path != "" {
 			inner = path + "." + inner
 		}
-		i := slices.IndexFunc(keys(), func(k key) bool { return k.path == inner })
+		i := slices.IndexFunc(allKeys(), func(k key) bool { return k.path == inner })
 		switch {
 		case i >= 0:
-			y.value(keys()[i], entry)
-		case slices.ContainsFunc(keys(), func(k key) bool { return strings.HasPrefix(k.path, inner+".") }):
+			y.value(allKeys()[i], entry)
+		case slices.ContainsFunc(allKeys(), func(k key) bool { return strings.HasPrefix(k.path, inner+".") }):
 			y.section(inner, entry.Value)
 		default:
 			y.unknown(inner, entry)
@@ -219,12 +219,12 @@ func readEnv(environ []string) ([]assignment, error) {
 			slices.ContainsFunc(notKeyPrefixes, func(p string) bool { return strings.HasPrefix(name, p) }) {
 			continue
 		}
-		i := slices.IndexFunc(keys(), func(k key) bool { return k.env() == name || k.env()+"_FILE" == name })
+		i := slices.IndexFunc(allKeys(), func(k key) bool { return k.env() == name || k.env()+"_FILE" == name })
 		if i < 0 {
 			wrong = errors.Join(wrong, fmt.Errorf("the environment has %s, which is no key%s", name, hint(name, allNames())))
 			continue
 		}
-		k := keys()[i]
+		k := allKeys()[i]
 		if name != k.env() {
 			if _, both := lookup(environ, k.env()); both {
 				wrong = errors.Join(wrong, fmt.Errorf("the environment has both %s and %s: only one of them can be meant", k.env(), name))
@@ -244,7 +244,7 @@ func readEnv(environ []string) ([]assignment, error) {
 // readFlags reads the flags that were given.
 func readFlags(c *cobra.Command) []assignment {
 	var all []assignment
-	for _, k := range keys() {
+	for _, k := range allKeys() {
 		if k.flag == "" {
 			continue
 		}
@@ -257,7 +257,7 @@ func readFlags(c *cobra.Command) []assignment {
 
 // addFlags gives a command the flags of the keys with these names, or of all that have one.
 func addFlags(c *cobra.Command, names ...string) {
-	for _, k := range keys() {
+	for _, k := range allKeys() {
 		if k.flag != "" && (len(names) == 0 || slices.Contains(names, k.flag)) {
 			c.Flags().String(k.flag, k.value, k.doc)
 		}
@@ -286,14 +286,14 @@ func lookup(environ []string, name string) (string, bool) {
 }
 
 func allPaths() (all []string) {
-	for _, k := range keys() {
+	for _, k := range allKeys() {
 		all = append(all, k.path)
 	}
 	return all
 }
 
 func allNames() (all []string) {
-	for _, k := range keys() {
+	for _, k := range allKeys() {
 		all = append(all, k.env(), k.env()+"_FILE")
 	}
 	return all

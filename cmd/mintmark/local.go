@@ -115,7 +115,7 @@ func writeNew(name, text string) error {
 // An about is what dev.json says. No secret is in it.
 type about struct {
 	Issuer   string            `json:"issuer"`
-	Server   string            `json:"server"` // where the admin API is from this machine: may differ from the issuer
+	Server   string            `json:"address"` // where the server is reached from this machine: may differ from the issuer
 	URLs     map[string]string `json:"urls"`
 	AdminKey string            `json:"admin_key"`          // the file that holds it
 	Database string            `json:"database"`           // without a password

@@ -57,6 +57,9 @@ func newRoot() *cobra.Command {
 func run(ctx context.Context, root *cobra.Command) int {
 	began := false
 	eachCommand(root, func(c *cobra.Command) {
+		if c.HasSubCommands() && !c.Runnable() && c != root {
+			c.Args, c.RunE = cobra.ArbitraryArgs, groupAlone
+		}
 		if do := c.RunE; do != nil {
 			// What cobra finds wrong before this point is wrong usage; what comes after is not.
 			c.RunE = func(c *cobra.Command, args []string) error {
@@ -75,6 +78,14 @@ func run(ctx context.Context, root *cobra.Command) int {
 		return 2
 	}
 	return 1
+}
+
+// groupAlone is what a command does that only has commands below it.
+func groupAlone(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	return usageError(fmt.Sprintf("there is no command %q in %s", args[0], c.CommandPath()))
 }
 
 // A usageError is wrong usage that a command finds after its flags are parsed: exit code 2.

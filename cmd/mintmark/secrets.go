@@ -1,5 +1,144 @@
 package main
 
-import "github.com/spf13/cobra"
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
 
-func secretsCommand() *cobra.Command { return &cobra.Command{Use: "secrets"} }
+	"github.com/spf13/cobra"
+
+	"mintmark/internal/secret"
+	"mintmark/keys"
+	"mintmark/storage"
+)
+
+func secretsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "secrets",
+		Short: "Look after the master key, which seals what is secret in the database",
+	}
+	c.AddCommand(secretsNewCommand(), secretsRotateCommand())
+	return c
+}
+
+func secretsNewCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "new",
+		Short: "Print a new master key, for secrets.encryption_key",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			_, err := fmt.Fprintln(c.OutOrStdout(), secret.NewMasterKey())
+			return err
+		},
+	}
+}
+
+func secretsRotateCommand() *cobra.Command {
+	var oldFile, newFile string
+	c := &cobra.Command{
+		Use:   "rotate",
+		Short: "Seal everything anew under another master key",
+		Long: `Seal everything anew under another master key.
+
+With --data, for a local server that does not run: a new key is made and put in the place of the old.
+
+Otherwise, while the servers run:
+  1. make a key (mintmark secrets new); make it secrets.encryption_key and the one before it
+     secrets.previous_encryption_keys; restart every copy of the server
+  2. mintmark secrets rotate, with that configuration
+  3. take the old key out of the configuration and destroy it
+
+--old-key-file and --new-key-file name the two keys without touching the configuration.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			s, err := loadLocal(c)
+			if err != nil {
+				return err
+			}
+			dir, err := c.Flags().GetString("data")
+			switch {
+			case err != nil:
+				return err
+			case (oldFile == "") != (newFile == ""):
+				return usageError("--old-key-file and --new-key-file go together")
+			case oldFile != "":
+				s.MasterKeys, err = readMasterKeys(newFile, oldFile)
+			case dir != "":
+				return rotateIn(c.Context(), folder(dir), s)
+			case len(s.MasterKeys) < 2:
+				err = usageError("there is nothing to rotate: put the new key into secrets.encryption_key and the old one into secrets.previous_encryption_keys first, see --help")
+			}
+			if err != nil {
+				return err
+			}
+			if err := rewrap(c.Context(), s); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.ErrOrStderr(), "Everything is sealed under the new master key. Take the old one out of the configuration and destroy it.")
+			return nil
+		},
+	}
+	addLocalFlags(c)
+	c.Flags().StringVar(&oldFile, "old-key-file", "", "the file of the key that seals now")
+	c.Flags().StringVar(&newFile, "new-key-file", "", "the file of the key that shall seal")
+	return c
+}
+
+func readMasterKeys(names ...string) ([][]byte, error) {
+	var all [][]byte
+	for _, name := range names {
+		text, err := readValue(name)
+		if err != nil {
+			return nil, fmt.Errorf("the master key can not be read: %w", err)
+		}
+		k, err := secret.ParseMasterKey(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, k)
+	}
+	return all, nil
+}
+
+// rotateIn makes a new key for a data folder. The new key is on the disk before anything is
+// sealed with it, and the old one until everything is: `dev` and `serve` open with both, so
+// a crash in between loses nothing.
+func rotateIn(ctx context.Context, f folder, s *setting) error {
+	unlock, err := f.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := writeNew(f.nextKey(), secret.NewMasterKey()+"\n"); err != nil && !errors.Is(err, os.ErrExist) {
+		return fmt.Errorf("the new master key can not be written: %w", err)
+	}
+	if s.MasterKeys, err = readMasterKeys(f.nextKey(), f.masterKey()); err != nil {
+		return err
+	}
+	if err := rewrap(ctx, s); err != nil {
+		return err
+	}
+	return os.Rename(f.nextKey(), f.masterKey())
+}
+
+// rewrap seals everything under the first of the master keys.
+func rewrap(ctx context.Context, s *setting) error {
+	if s.Database == "" {
+		return usageError("which database? Say --data DIR, --database URL, or give the server's configuration")
+	}
+	sealer, err := secret.NewSealer(s.MasterKeys[0], s.MasterKeys[1:]...)
+	if err != nil {
+		return err
+	}
+	db, err := storage.Open(ctx, s.Database, storage.Options{Log: s.Log})
+	if err != nil {
+		return explain(err)
+	}
+	defer db.Close()
+	ring := keys.New(keys.Config{Store: db.Keys(), Sealer: sealer, Log: s.Log})
+	if err := ring.Load(ctx); err != nil {
+		return err
+	}
+	return ring.Rewrap(ctx, sealer)
+}

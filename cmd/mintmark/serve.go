@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -149,7 +148,7 @@ func serveBlock(out io.Writer, s *setting, listening string) {
 // keyList is the table of keys, for a terminal.
 func keyList() string {
 	var b strings.Builder
-	for _, k := range keys() {
+	for _, k := range allKeys() {
 		fmt.Fprintf(&b, "  %s", k.path)
 		if k.value != "" {
 			fmt.Fprintf(&b, " (%s)", k.value)
@@ -175,7 +174,7 @@ the environment are separated by commas.
 | key | environment | flag of ` + "`serve`" + ` | default | meaning |
 |---|---|---|---|---|
 `)
-	for _, k := range keys() {
+	for _, k := range allKeys() {
 		path, flag, value := "`"+k.path+"`", "", ""
 		if k.secret {
 			path += " *"
@@ -189,10 +188,4 @@ the environment are separated by commas.
 		fmt.Fprintf(&b, "| %s | `%s` | %s | %s | %s |\n", path, k.env(), flag, value, k.doc)
 	}
 	return b.String()
-}
-
-// stdoutIsFile says whether what is printed goes to a file or a pipe.
-func stdoutIsFile() bool {
-	info, err := os.Stdout.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice == 0
 }

@@ -1,0 +1,141 @@
+package storage
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A table is what CopyTo must know of a table: its name, the columns of its primary key, and
+// its other columns.
+type table struct {
+	name string
+	key  string
+	rest string
+}
+
+// everything is every table but changes and leases, which matter only to servers that run. A
+// test compares it with the schema.
+var everything = []table{
+	{"signing_keys", "id", "alg, generation, public, sealed, created_at, signs_at, revoked_at"},
+	{"named_keys", "name", "sealed, created_at"},
+	{"accounts", "id", "email, email_key, email_verified, name, role, claims, password_hash, created_at, updated_at, disabled_at"},
+	{"sessions", "id", "account_id, digest, auth_time, amr, acr, created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason"},
+	{"counters", "key", "n, resets_at"},
+	{"setup_codes", "id", "digest, expires_at"},
+	{"clients", "id", "metadata, secrets, secret_hashes, created_at, updated_at, disabled_at"},
+	{"consents", "account_id, client_id", "scopes, granted_at, updated_at"},
+	{"authorizations", "id", "client_id, account_id, session_id, scopes, audience, claims, auth_time, acr, amr, nonce, offline, created_at, " +
+		"redirect_uri, challenge, code_digest, code_expires_at, code_spent_at, bought, seed, generation, rotated_at, idle_until, expires_at, " +
+		"revoked_at, revoke_reason, forget_at"},
+	{"access_tokens", "id", "digest, authorization_id, client_id, scopes, audience, issued_at, expires_at"},
+	{"revoked_tokens", "jti", "expires_at"},
+	{"assertions", "client_id, jti", "expires_at"},
+	{"api_keys", "id", "kind, owner_type, owner_id, name, digest, scopes, audience, created_at, created_by, expires_at, disabled, revoked_at, version"},
+}
+
+// booleans are the columns that SQLite gives back as numbers.
+var booleans = []string{"email_verified", "offline", "disabled"}
+
+// copyPage is how many rows are read, and written in one transaction, at a time.
+const copyPage = 200
+
+// ErrNotEmpty means that there is something in a database that was to be filled.
+var ErrNotEmpty = errors.New("the database to copy to is not empty")
+
+// CopyTo copies everything to another database, whatever the engines, and returns how many rows
+// that were. Both must have the schema of this program, and the other must be empty: otherwise
+// [ErrNotEmpty], and nothing is changed. A copy that fails in the middle leaves a part of it
+// behind. What is written while it runs may be missing: no server may be running.
+func (db *DB) CopyTo(ctx context.Context, to *DB) (rows int64, err error) {
+	for _, d := range []*DB{db, to} {
+		status, err := d.Status(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if status.Version != status.Latest {
+			return 0, fmt.Errorf("storage: a database is at version %d and not at %d: run `mintmark db migrate` on it first", status.Version, status.Latest)
+		}
+	}
+	for _, t := range everything {
+		n, err := to.count(ctx, t)
+		if err != nil {
+			return 0, err
+		}
+		if n > 0 {
+			return 0, fmt.Errorf("storage: %w: it has rows in %s", ErrNotEmpty, t.name)
+		}
+	}
+	for _, t := range everything {
+		if err := db.copyTable(ctx, to, t); err != nil {
+			return rows, fmt.Errorf("storage: copying %s (empty the other database before trying again): %w", t.name, err)
+		}
+		was, err := db.count(ctx, t)
+		if err != nil {
+			return rows, err
+		}
+		is, err := to.count(ctx, t)
+		if err != nil {
+			return rows, err
+		}
+		if was != is {
+			return rows, fmt.Errorf("storage: %s has %d rows and its copy %d: something was writing meanwhile; end every server, empty the other database and try again", t.name, was, is)
+		}
+		rows += is
+	}
+	return rows, nil
+}
+
+func (db *DB) count(ctx context.Context, t table) (n int64, err error) {
+	_, err = db.get(ctx, into{&n}, `SELECT COUNT(*) FROM `+t.name)
+	return n, err
+}
+
+// copyTable copies the rows in the order of their keys, a page at a time.
+func (db *DB) copyTable(ctx context.Context, to *DB, t table) error {
+	columns := strings.Split(t.key+", "+t.rest, ", ")
+	keys := strings.Count(t.key, ",") + 1
+	first := fmt.Sprintf(`SELECT %s, %s FROM %s ORDER BY %s LIMIT %d`, t.key, t.rest, t.name, t.key, copyPage)
+	next := fmt.Sprintf(`SELECT %s, %s FROM %s WHERE (%s) > (%s) ORDER BY %s LIMIT %d`,
+		t.key, t.rest, t.name, t.key, parameters(keys), t.key, copyPage)
+	insert := fmt.Sprintf(`INSERT INTO %s (%s, %s) VALUES (%s)`, t.name, t.key, t.rest, parameters(len(columns)))
+	query, after := first, []any(nil)
+	for {
+		var page []statement
+		err := db.list(ctx, func(r row) error {
+			args := make([]any, len(columns))
+			for i, value := range r {
+				args[i] = value
+				switch v := value.(type) {
+				case []byte:
+					args[i] = slices.Clone(v) // the row is only lent to us
+				case int64:
+					if slices.Contains(booleans, columns[i]) {
+						args[i] = v != 0
+					}
+				}
+			}
+			page = append(page, do(insert, args...))
+			return nil
+		}, query, after...)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		if _, err := to.write(ctx, page...); err != nil {
+			return err
+		}
+		query, after = next, slices.Clone(page[len(page)-1].args[:keys])
+	}
+}
+
+// parameters returns "$1, $2, …".
+func parameters(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = "$" + strconv.Itoa(i+1)
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,74 @@
+package storage_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"mintmark/accounts"
+	"mintmark/apikeys"
+	"mintmark/issuer"
+	"mintmark/storage"
+	"mintmark/storage/storagetest"
+)
+
+// From SQLite to PostgreSQL and back, more than one page of rows, every kind of column.
+func TestCopyTo(t *testing.T) {
+	first := storagetest.Open(t, storagetest.SQLite(t))
+	now := time.UnixMicro(1764072000123456).UTC()
+	for i := range 450 {
+		a := accounts.Account{
+			ID: fmt.Sprintf("usr_%022d", i), Email: fmt.Sprintf("P%d@example.com", i), EmailKey: fmt.Sprintf("p%d@example.com", i),
+			EmailVerified: i%2 == 0, Name: "Zoë \"Q\" O'Hara", CreatedAt: now, UpdatedAt: now,
+		}
+		if i%3 == 0 {
+			a.Claims = []byte(`{"zoneinfo":"Europe/Paris"}`)
+		}
+		if err := first.Accounts().AddAccount(t.Context(), a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := apikeys.Key{ID: "01234567890", Kind: "ok", OwnerType: "instance", Name: "k", Digest: []byte{0, 1, 255}, Scopes: []string{"a", "b"},
+		CreatedAt: now, Disabled: true, Version: 1}
+	if err := first.APIKeys().AddKey(t.Context(), key); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Registry().AddClient(t.Context(), issuer.Client{ID: "cli_1", Name: "App", CreatedAt: now, UpdatedAt: now}); err != nil {
+		t.Fatal(err)
+	}
+	second := storagetest.Open(t, storagetest.Postgres(t))
+	third := storagetest.Open(t, storagetest.SQLite(t))
+	for _, step := range []struct{ from, to *storage.DB }{{first, second}, {second, third}} {
+		rows, err := step.from.CopyTo(t.Context(), step.to)
+		if err != nil || rows != 452 {
+			t.Fatalf("%d rows, %v", rows, err)
+		}
+		all := func(db *storage.DB) []accounts.Account {
+			list, err := db.Accounts().Accounts(t.Context(), accounts.Page{Limit: 1000}, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			return list
+		}
+		if diff := cmp.Diff(all(step.from), all(step.to)); diff != "" {
+			t.Errorf("people differ: %s", diff)
+		}
+		got, err := step.to.APIKeys().Key(t.Context(), key.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		was, err := step.from.APIKeys().Key(t.Context(), key.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(was, got); diff != "" {
+			t.Errorf("the key differs: %s", diff)
+		}
+	}
+	if _, err := first.CopyTo(t.Context(), third); !errors.Is(err, storage.ErrNotEmpty) {
+		t.Errorf("into a database that is not empty: %v", err)
+	}
+}
