@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -98,7 +97,8 @@ func (a *api) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
 		try := r.Clone(r.Context())
 		try.Method = method
-		if a.router.Match(try, new(mux.RouteMatch)) {
+		var match mux.RouteMatch
+		if a.router.Match(try, &match) && match.MatchErr == nil {
 			allowed = append(allowed, method)
 		}
 	}
@@ -143,16 +143,24 @@ func (a *api) document() huma.Config {
 	}
 }
 
-// finish encodes the document, without the error model of the library, which we don't send.
+// finish encodes the document.
 func finish(document *huma.OpenAPI) []byte {
 	schemas := document.Components.Schemas.Map()
+	// The error model of the library, which we don't send.
 	delete(schemas, "ErrorModel")
 	delete(schemas, "ErrorDetail")
+	// Who reads our answers must not stumble over what a later version adds to them.
+	sent := map[string]bool{}
 	for _, path := range document.Paths {
-		for _, op := range []*huma.Operation{path.Get, path.Post, path.Put, path.Patch, path.Delete} {
-			if op != nil {
-				slices.SortFunc(op.Parameters, func(a, b *huma.Param) int { return strings.Compare(a.In+a.Name, b.In+b.Name) })
+		for _, op := range []*huma.Operation{path.Post, path.Put, path.Patch} {
+			if op != nil && op.RequestBody != nil {
+				sent[strings.TrimPrefix(op.RequestBody.Content["application/json"].Schema.Ref, "#/components/schemas/")] = true
 			}
+		}
+	}
+	for name, schema := range schemas {
+		if !sent[name] {
+			schema.AdditionalProperties = nil
 		}
 	}
 	spec, err := json.Marshal(document)

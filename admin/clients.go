@@ -98,7 +98,7 @@ type (
 		RawBody []byte
 	}
 	setClientInput struct {
-		clientInput
+		ID      string `path:"client_id" maxLength:"255"`
 		Body    Metadata
 		RawBody []byte
 	}
@@ -107,15 +107,15 @@ type (
 )
 
 func (a *api) listClients(ctx context.Context, in *clientsInput) (*pageOutput[Client], error) {
-	after, err := in.start("clients")
+	page, err := a.reads(ctx, "clients", in.Paging)
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Registry.Clients(ctx, issuer.Page{After: after, Limit: in.Limit + 1})
+	found, err := a.Registry.Clients(ctx, issuer.Page{After: page.after, Limit: page.more()})
 	if err != nil {
 		return nil, err
 	}
-	return part(in.Paging, "clients", found, func(c issuer.Client) string { return c.ID }, a.showClient), nil
+	return part(page, found, func(c issuer.Client) string { return c.ID }, a.showClient), nil
 }
 
 func (a *api) getClient(ctx context.Context, in *clientInput) (*clientOutput, error) {
@@ -178,7 +178,7 @@ func (a *api) setClient(ctx context.Context, in *setClientInput) (*clientOutput,
 		return nil, err
 	}
 	a.Provider.ForgetClient(client.ID)
-	return a.getClient(ctx, &in.clientInput)
+	return a.getClient(ctx, &clientInput{in.ID})
 }
 
 func (a *api) removeClient(ctx context.Context, in *clientInput) (*done, error) {

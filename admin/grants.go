@@ -37,15 +37,15 @@ type (
 )
 
 func (a *api) listGrants(ctx context.Context, in *grantsInput) (*pageOutput[Grant], error) {
-	after, err := in.start("grants")
+	page, err := a.reads(ctx, "grants", in.Paging)
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Registry.Consents(ctx, issuer.Page{After: after, Limit: in.Limit + 1}, in.UserID, in.ClientID)
+	found, err := a.Registry.Consents(ctx, issuer.Page{After: page.after, Limit: page.more()}, in.UserID, in.ClientID)
 	if err != nil {
 		return nil, err
 	}
-	return part(in.Paging, "grants", found, func(c issuer.Consent) string { return c.AccountID + " " + c.ClientID }, showGrant), nil
+	return part(page, found, func(c issuer.Consent) string { return c.AccountID + " " + c.ClientID }, showGrant), nil
 }
 
 func (a *api) revokeGrant(ctx context.Context, in *grantInput) (*done, error) {

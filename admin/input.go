@@ -6,6 +6,8 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"reflect"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -60,7 +62,44 @@ func unmarshal(data []byte, v any) error {
 	if err := strict(data); err != nil {
 		return err
 	}
+	if err := exact(data, reflect.TypeOf(v)); err != nil {
+		return err
+	}
 	return json.Unmarshal(data, v)
+}
+
+// exact refuses a member whose name is known in another spelling only: encoding/json takes
+// "Email" for "email", and of two spellings the last.
+func exact(data []byte, form reflect.Type) error {
+	for form.Kind() == reflect.Pointer {
+		form = form.Elem()
+	}
+	var members map[string]json.RawMessage
+	if form.Kind() != reflect.Struct || json.Unmarshal(data, &members) != nil {
+		return nil
+	}
+	known := jsonNames(form)
+	for name := range members {
+		if !slices.Contains(known, name) {
+			return errors.New("has a member that is not known: " + shorten(name) + "; did you mean " + nearest(name, known) + "?")
+		}
+	}
+	return nil
+}
+
+// jsonNames returns the names of a struct's members, with those of structs that are embedded.
+func jsonNames(form reflect.Type) (names []string) {
+	for i := range form.NumField() {
+		f := form.Field(i)
+		if f.Anonymous {
+			names = append(names, jsonNames(f.Type)...)
+			continue
+		}
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // strict walks through a document once. What is not JSON is left for the decoder to say.

@@ -198,7 +198,10 @@ func (a *api) rewrite(ctx huma.Context, _ string, v any) (any, error) {
 	}
 	switch {
 	case len(p.Errors) > 0:
-		p.Detail = strings.TrimPrefix(p.Errors[0].Field+" ", " ") + p.Errors[0].Detail + "."
+		p.Detail = strings.TrimPrefix(p.Errors[0].Field+" ", " ") + p.Errors[0].Detail
+		if !strings.HasSuffix(p.Detail, "?") {
+			p.Detail += "."
+		}
 	case k == tooLarge:
 		p.Detail = fmt.Sprintf("The body is larger than %d KiB.", maxBody>>10)
 	case model.Detail != "":

@@ -31,7 +31,7 @@ type AddedSecret struct {
 
 type (
 	addSecretInput struct {
-		clientInput
+		ID   string `path:"client_id" maxLength:"255"`
 		Body *NewSecret
 	}
 	addSecretOutput struct{ Body AddedSecret }

@@ -38,21 +38,21 @@ type (
 		UserID string `query:"user_id" maxLength:"100" doc:"Only of this person"`
 	}
 	userSessionsInput struct {
-		userInput
+		ID string `path:"user_id" maxLength:"100"`
 		Paging
 	}
 )
 
 func (a *api) listSessions(ctx context.Context, in *sessionsInput) (*pageOutput[Session], error) {
-	after, err := in.start("sessions")
+	page, err := a.reads(ctx, "sessions", in.Paging)
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Accounts.Store.Sessions(ctx, accounts.Page{After: after, Limit: in.Limit + 1}, in.UserID, time.Now())
+	found, err := a.Accounts.Store.Sessions(ctx, accounts.Page{After: page.after, Limit: page.more()}, in.UserID, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	return part(in.Paging, "sessions", found, func(s accounts.Session) string { return s.ID }, showSession), nil
+	return part(page, found, func(s accounts.Session) string { return s.ID }, showSession), nil
 }
 
 func (a *api) listUserSessions(ctx context.Context, in *userSessionsInput) (*pageOutput[Session], error) {

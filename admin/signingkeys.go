@@ -52,16 +52,16 @@ type (
 	keysOutput  struct{ Body Page[SigningKey] }
 )
 
-func (a *api) listKeys(_ context.Context, in *keysInput) (*pageOutput[SigningKey], error) {
-	after, err := in.start("signing-keys")
+func (a *api) listKeys(ctx context.Context, in *keysInput) (*pageOutput[SigningKey], error) {
+	page, err := a.reads(ctx, "signing-keys", in.Paging)
 	if err != nil {
 		return nil, err
 	}
 	all := a.Keys.List(time.Now())
-	if at := slices.IndexFunc(all, func(s keys.Status) bool { return s.ID == after }); at >= 0 {
+	if at := slices.IndexFunc(all, func(s keys.Status) bool { return s.ID == page.after }); at >= 0 {
 		all = all[at+1:]
 	}
-	return part(in.Paging, "signing-keys", all, func(s keys.Status) string { return s.ID }, showKey), nil
+	return part(page, all, func(s keys.Status) string { return s.ID }, showKey), nil
 }
 
 // rotateKeys makes a key for each ring that is asked for, and answers with those keys.

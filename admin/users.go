@@ -58,6 +58,11 @@ type UserChange struct {
 	Claims        map[string]any `json:"claims,omitempty" doc:"Merged into the claims there are; null removes one"`
 }
 
+// A NewPassword replaces a person's password.
+type NewPassword struct {
+	Password string `json:"password"`
+}
+
 type (
 	userInput struct {
 		ID string `path:"user_id" maxLength:"100"`
@@ -68,28 +73,27 @@ type (
 	}
 	addUserInput struct{ Body NewUser }
 	setUserInput struct {
-		userInput
-		Body UserChange
+		ID      string `path:"user_id" maxLength:"100"`
+		Body    UserChange
+		RawBody []byte
 	}
 	setPasswordInput struct {
-		userInput
-		Body struct {
-			Password string `json:"password"`
-		}
+		ID   string `path:"user_id" maxLength:"100"`
+		Body NewPassword
 	}
 	userOutput struct{ Body User }
 )
 
 func (a *api) listUsers(ctx context.Context, in *usersInput) (*pageOutput[User], error) {
-	after, err := in.start("users")
+	page, err := a.reads(ctx, "users", in.Paging)
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.Accounts.List(ctx, accounts.Page{After: after, Limit: in.Limit + 1}, in.Email)
+	found, err := a.Accounts.List(ctx, accounts.Page{After: page.after, Limit: page.more()}, in.Email)
 	if err != nil {
 		return nil, err
 	}
-	return part(in.Paging, "users", found, func(p accounts.Account) string { return p.ID }, showUser), nil
+	return part(page, found, func(p accounts.Account) string { return p.ID }, showUser), nil
 }
 
 func (a *api) addUser(ctx context.Context, in *addUserInput) (*userOutput, error) {
@@ -116,6 +120,16 @@ func (a *api) getUser(ctx context.Context, in *userInput) (*userOutput, error) {
 }
 
 func (a *api) setUser(ctx context.Context, in *setUserInput) (*userOutput, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(in.RawBody, &members); err != nil {
+		return nil, err
+	}
+	for name, value := range members {
+		// It would otherwise do nothing, and the caller would believe that it took something away.
+		if string(value) == "null" {
+			return nil, wrong(name, "is null; to leave it as it is, leave it out")
+		}
+	}
 	claims, err := rawClaims(in.Body.Claims)
 	if err != nil {
 		return nil, err
