@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"mintmark/internal/secret"
 )
 
 func aSealer(t *testing.T, b byte) *sealer {
@@ -80,7 +82,8 @@ func TestARequestThatGrowsTooLarge(t *testing.T) {
 }
 
 func FuzzSealedRequest(f *testing.F) {
-	s, err := newSealer([32]byte{1})
+	// Each worker of the fuzzer is a program of its own, with a key of its own.
+	s, err := newSealer([32]byte(secret.Bytes(32)))
 	if err != nil {
 		f.Fatal(err)
 	}
