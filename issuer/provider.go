@@ -62,6 +62,8 @@ type Provider struct {
 	base    string // the path of the issuer, without a trailing slash: "" or "/tenant"
 	secure  bool   // the issuer is https
 	seal    *sealer
+	secrets *slowSecrets
+	keySets *keySets
 }
 
 // New returns a provider, or says in one sentence what is wrong with the configuration. It
@@ -113,12 +115,22 @@ func New(c Config) (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
+	secrets, err := newSlowSecrets(c.Hasher)
+	if err != nil {
+		return nil, err
+	}
+	keySets, err := newKeySets(c.JWKS)
+	if err != nil {
+		return nil, err
+	}
 	return &Provider{
 		Config:  c,
 		clients: clients,
 		base:    at.EscapedPath(),
 		secure:  at.Scheme == "https",
 		seal:    seal,
+		secrets: secrets,
+		keySets: keySets,
 	}, nil
 }
 

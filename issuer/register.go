@@ -2,9 +2,6 @@ package issuer
 
 import (
 	"cmp"
-	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"math"
 	"slices"
@@ -90,31 +87,6 @@ func (p *Provider) Revise(was, spec Client, now time.Time) (Client, error) {
 
 func (c *Client) hasSecret() bool {
 	return c.AuthMethod == "client_secret_basic" || c.AuthMethod == "client_secret_post"
-}
-
-// NewClientSecret makes a secret for a client, to be shown once, and what to remember of it.
-func NewClientSecret(m *secret.Mint, now time.Time) (secret.Token, ClientSecret) {
-	t := m.Issue(secret.KindClientSecret, secret.NewShortID())
-	digest := t.Digest()
-	return t, ClientSecret{Hash: "sha256:" + hex.EncodeToString(digest[:]), CreatedAt: now}
-}
-
-// HashClientSecret returns what to remember of a secret that somebody chose. From 32 bytes on
-// it is taken for random and hashed fast; what a person can remember is hashed slowly.
-func HashClientSecret(ctx context.Context, h *secret.Hasher, text string, now time.Time) (ClientSecret, error) {
-	if n := len(text); n < 12 || n > 512 || !visible(text) {
-		// RFC 6749 Appendix A.2: client-secret = *VSCHAR
-		return ClientSecret{}, invalid("client_secret", "must be 12 to 512 printable ASCII characters without spaces")
-	}
-	if len(text) >= 32 {
-		sum := sha256.Sum256([]byte(text))
-		return ClientSecret{Hash: "sha256:" + hex.EncodeToString(sum[:]), CreatedAt: now}, nil
-	}
-	phc, err := h.Hash(ctx, text)
-	if err != nil {
-		return ClientSecret{}, err
-	}
-	return ClientSecret{Hash: phc, CreatedAt: now}, nil
 }
 
 // complete fills in defaults and checks the result.

@@ -120,8 +120,3 @@ func AuthMethods() []string { return slices.Clone(authMethods) }
 
 // AuthSigningAlgs returns the signature algorithms of client assertions.
 func AuthSigningAlgs() []string { return slices.Clone(assertionAlgs) }
-
-// Grants returns the grant types of the token endpoint.
-func Grants() []string { return slices.Clone(grantTypes) }
-
-var grantTypes = []string{"authorization_code", "client_credentials", "refresh_token"}

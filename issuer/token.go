@@ -1,11 +1,145 @@
 package issuer
 
 import (
-	"errors"
+	"context"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
+	"time"
 )
 
+// A grant gets tokens for a client that is authenticated and registered for it.
+type grant func(p *Provider, ctx context.Context, client *Client, f form, now time.Time) (tokens, error)
+
+// grants is every grant type we speak. Discovery publishes their names, and there is no other
+// list: to add a grant type, write it and add it here.
+var grants = map[string]grant{
+	"authorization_code": (*Provider).redeemCode,
+	"client_credentials": (*Provider).ownToken,
+	"refresh_token":      (*Provider).refresh,
+}
+
+// Grants returns the grant types of the token endpoint, in order of their names.
+func Grants() []string { return slices.Sorted(maps.Keys(grants)) }
+
+// tokens is what a client gets, RFC 6749 §5.1 and OpenID Connect Core §3.1.3.3.
+type tokens struct {
+	access  []byte
+	life    time.Duration // of the access token
+	scopes  []string
+	id      []byte // empty: none
+	refresh string // empty: none
+}
+
 // Token is the token endpoint, RFC 6749 §3.2.
+//
+// The client is authenticated before the code or the token that it sends is looked at: a
+// client that only got its authentication wrong must be able to try again.
 func (p *Provider) Token(w http.ResponseWriter, r *http.Request) error {
-	return errors.New("issuer: not written yet")
+	now := time.Now()
+	f, err := postForm(r)
+	if err != nil {
+		return err
+	}
+	client, err := p.authenticate(r, f, now)
+	if err != nil {
+		return err
+	}
+	kind := f.get("grant_type")
+	run, known := grants[kind]
+	switch {
+	case kind == "":
+		return refuse("invalid_request", "The parameter grant_type is missing.")
+	case !known:
+		return refuse("unsupported_grant_type", "grant_type must be one of: %s.", strings.Join(Grants(), ", "))
+	case !client.allows(kind):
+		return refuse("unauthorized_client", "This client is not registered for the grant type %s.", kind)
+	}
+	got, err := run(p, r.Context(), client, f, now)
+	if err != nil {
+		return err
+	}
+	return got.write(w)
+}
+
+// write answers with the tokens. The scope is always there, although RFC 6749 §5.1 wants it
+// only if it is not the one that was asked for: clients that don't find it have to guess.
+func (t tokens) write(w http.ResponseWriter) error {
+	o := newObject()
+	defer o.free()
+	o.token("access_token", t.access)
+	o.str("token_type", "Bearer")
+	o.num("expires_in", int64(t.life/time.Second))
+	o.words("scope", t.scopes)
+	o.set("refresh_token", t.refresh)
+	if len(t.id) > 0 {
+		o.token("id_token", t.id)
+	}
+	return answer(w, o)
+}
+
+// The headers of every answer. They are shared: whoever sets another value replaces them.
+var (
+	jsonType = []string{"application/json"}
+	noStore  = []string{"no-store"}
+	noCache  = []string{"no-cache"}
+)
+
+// answer sends an object that nobody may keep. RFC 6749 §5.1: "The authorization server MUST
+// include the HTTP "Cache-Control" response header field with a value of "no-store" in any
+// response containing tokens, credentials, or other sensitive information, as well as the
+// "Pragma" response header field with a value of "no-cache"."
+func answer(w http.ResponseWriter, o *object) error {
+	h := w.Header()
+	h["Content-Type"], h["Cache-Control"], h["Pragma"] = jsonType, noStore, noCache
+	_, err := w.Write(o.end())
+	return err
+}
+
+// narrowScopes returns the scopes that are asked for, of those that may be had: all of them
+// if none is asked for. RFC 6749 §3.3, §6
+func narrowScopes(may []string, asked string) ([]string, *Error) {
+	if asked == "" {
+		return may, nil
+	}
+	wanted := strings.Fields(asked)
+	for _, s := range wanted {
+		if !slices.Contains(may, s) {
+			return nil, refuse("invalid_scope", "The scope holds more than this client may have here.")
+		}
+	}
+	var granted []string
+	for _, s := range may {
+		if slices.Contains(wanted, s) {
+			granted = append(granted, s)
+		}
+	}
+	return granted, nil
+}
+
+// narrowAudience returns the targets that are asked for with the parameters resource (RFC 8707
+// §2.2) and audience, of those that may be had: all of them if none is asked for. An empty
+// audience means the issuer.
+func (p *Provider) narrowAudience(may []string, f form) ([]string, *Error) {
+	asked := append(f.all("resource"), f.all("audience")...)
+	if len(asked) == 0 {
+		return may, nil
+	}
+	if len(may) == 0 {
+		may = []string{p.Issuer}
+	}
+	var granted []string
+	for _, target := range asked {
+		at := slices.IndexFunc(may, func(s string) bool {
+			return s == target || canonicalResource(s) == canonicalResource(target)
+		})
+		if at < 0 {
+			return nil, refuse("invalid_target", "This client may not use that resource: it must be in its registered audience, and in what the person allowed.")
+		}
+		if !slices.Contains(granted, may[at]) {
+			granted = append(granted, may[at])
+		}
+	}
+	return granted, nil
 }
