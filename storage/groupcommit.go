@@ -25,6 +25,8 @@ type writer struct {
 	queue chan *job
 	ended chan struct{}
 
+	commits atomic.Int64 // for tests: how many it took
+
 	mu     sync.RWMutex // held for reading while sending to the queue
 	closed bool
 }
@@ -152,6 +154,7 @@ func (w *writer) commit(group []*job) error {
 		w.rollback()
 		return fmt.Errorf("storage: %w: commit: %v", ErrUnavailable, err)
 	}
+	w.commits.Add(1)
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"path"
 
 	"github.com/pressly/goose/v3"
 )
@@ -38,104 +39,91 @@ type sessionLocker interface {
 // Migrate brings the schema up to date. Of any number of processes that call it at the
 // same time one does the work and the others wait for it.
 func (db *DB) Migrate(ctx context.Context) error {
-	return db.asGoose(func(m migrating, p *goose.Provider) error {
-		version, err := m.version(ctx)
-		if err != nil {
-			return err
-		}
-		latest := latestOf(p)
-		if version < latest {
-			results, err := p.Up(ctx)
-			if err != nil {
-				return fmt.Errorf("storage: migrating: %w", err)
-			}
-			for _, r := range results {
-				db.log.InfoContext(ctx, "database migrated", "version", r.Source.Version, "took", r.Duration)
-			}
-			// While we waited for our turn, a newer program may have had its own.
-			if version, err = m.version(ctx); err != nil {
-				return err
-			}
-		}
-		return newer(version, latest)
-	})
-}
-
-// Status says how the schema relates to this program, and changes nothing.
-func (db *DB) Status(ctx context.Context) (Status, error) {
-	var s Status
-	err := db.asGoose(func(m migrating, p *goose.Provider) (err error) {
-		s = Status{Engine: m.dialect, Latest: latestOf(p), Pending: []string{}}
-		if m.dialect == "sqlite3" {
-			s.Engine = "sqlite"
-		}
-		s.Version, err = m.version(ctx)
-		for _, source := range p.ListSources() {
-			if source.Version > s.Version {
-				s.Pending = append(s.Pending, source.Path)
-			}
-		}
-		return err
-	})
-	return s, err
-}
-
-func (db *DB) refuseNewer(ctx context.Context) error {
-	return db.asGoose(func(m migrating, p *goose.Provider) error {
-		version, err := m.version(ctx)
-		if err != nil {
-			return err
-		}
-		return newer(version, latestOf(p))
-	})
-}
-
-func newer(version, latest int64) error {
-	if version <= latest {
-		return nil
-	}
-	return fmt.Errorf("storage: %w: it has version %d, this program knows up to %d; start the newer mintmark again, or restore a backup", ErrNewer, version, latest)
-}
-
-func (db *DB) asGoose(f func(migrating, *goose.Provider) error) error {
-	m, done, err := db.engine.migrating()
+	status, err := db.Status(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
+	if status.Version < status.Latest {
+		if err := db.up(ctx); err != nil {
+			return err
+		}
+	}
+	// Asked again: while we waited for our turn, a newer program may have had its own.
+	return db.refuseNewer(ctx)
+}
+
+// up lets goose do the work.
+func (db *DB) up(ctx context.Context) error {
+	opened, locker, err := db.engine.migrating()
+	if err != nil {
+		return err
+	}
+	defer opened.Close()
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.Dialect(m.dialect), m.db, files,
+	p, err := goose.NewProvider(db.engine.about().dialect, opened, files,
 		goose.WithTableName(versionTable),
-		goose.WithSessionLocker(m.locker),
+		goose.WithSessionLocker(locker),
 		goose.WithDisableGlobalRegistry(true),
 		goose.WithSlog(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return fmt.Errorf("storage: %w", err)
 	}
-	return f(m, p)
-}
-
-func latestOf(p *goose.Provider) int64 {
-	sources := p.ListSources()
-	return sources[len(sources)-1].Version
-}
-
-// version reads the schema's version without making anything, unlike goose's own way,
-// which begins by making its table.
-func (m migrating) version(ctx context.Context) (int64, error) {
-	var tables, version int64
-	if err := m.db.QueryRowContext(ctx, m.hasTable, versionTable).Scan(&tables); err != nil {
-		return 0, fmt.Errorf("storage: reading the version of the schema: %w: %v", ErrUnavailable, err)
-	}
-	if tables == 0 {
-		return 0, nil
-	}
-	err := m.db.QueryRowContext(ctx, `SELECT COALESCE(MAX(version_id), 0) FROM schema_versions`).Scan(&version)
+	results, err := p.Up(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("storage: reading the version of the schema: %w: %v", ErrUnavailable, err)
+		return fmt.Errorf("storage: migrating: %w", err)
 	}
-	return version, nil
+	for _, r := range results {
+		db.log.InfoContext(ctx, "database migrated", "version", r.Source.Version, "took", r.Duration)
+	}
+	return nil
+}
+
+// Status says how the schema relates to this program, and changes nothing.
+func (db *DB) Status(ctx context.Context) (Status, error) {
+	s := Status{Engine: db.engine.about().name, Pending: []string{}}
+	var err error
+	if s.Version, err = db.version(ctx); err != nil {
+		return Status{}, err
+	}
+	files, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return Status{}, err
+	}
+	for _, file := range files {
+		version, err := goose.NumericComponent(file)
+		if err != nil {
+			return Status{}, fmt.Errorf("storage: %w", err)
+		}
+		s.Latest = max(s.Latest, version)
+		if version > s.Version {
+			s.Pending = append(s.Pending, path.Base(file))
+		}
+	}
+	return s, nil
+}
+
+// version reads the schema's version without making anything, unlike goose, which begins
+// by making its table.
+func (db *DB) version(ctx context.Context) (int64, error) {
+	var tables, version int64
+	if _, err := db.get(ctx, into{&tables}, db.engine.about().hasTable, versionTable); err != nil || tables == 0 {
+		return 0, err
+	}
+	_, err := db.get(ctx, into{&version}, `SELECT COALESCE(MAX(version_id), 0) FROM schema_versions`)
+	return version, err
+}
+
+func (db *DB) refuseNewer(ctx context.Context) error {
+	s, err := db.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if s.Version > s.Latest {
+		return fmt.Errorf("storage: %w: it has version %d, this program knows up to %d; start the newer mintmark again, or restore a backup",
+			ErrNewer, s.Version, s.Latest)
+	}
+	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
 )
 
 const (
@@ -68,7 +69,7 @@ func openPostgres(ctx context.Context, url string, o Options) (engine, error) {
 		pool.Close()
 		c := config.ConnConfig
 		return nil, fmt.Errorf("storage: %w: PostgreSQL at %s, port %d, database %q, user %q does not let us in: %v; check that it runs and that the URL is right",
-			ErrUnavailable, c.Host, c.Port, c.Database, c.User, err)
+			ErrUnavailable, c.Host, c.Port, c.Database, c.User, lastLine(err))
 	}
 	p := &postgresDB{log: o.Log}
 	p.pool.Store(pool)
@@ -235,7 +236,7 @@ func postgresError(err error) error {
 	case state == uniqueViolation:
 		return errTaken
 	case state == "":
-		return fmt.Errorf("storage: %w: %v", ErrUnavailable, err) // the connection broke: perhaps it has happened
+		return fmt.Errorf("storage: %w: %s", ErrUnavailable, lastLine(err)) // the connection broke: perhaps it has happened
 	}
 	switch state[:2] {
 	// Connection, read-only after a failover, undone, resources, operator's intervention, system.
@@ -245,23 +246,33 @@ func postgresError(err error) error {
 	return fmt.Errorf("storage: %v", err)
 }
 
+// lastLine is the last of what pgx tried when it could not connect: it tries the same host
+// several ways, and says so in as many lines.
+func lastLine(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	return strings.TrimSpace(lines[len(lines)-1])
+}
+
 func (p *postgresDB) backup(context.Context, string) error {
 	return errors.New("PostgreSQL is backed up with pg_dump, or by archiving its log; mintmark copies SQLite files only")
 }
 
-func (p *postgresDB) migrating() (migrating, func(), error) {
+func (p *postgresDB) about() about {
+	return about{
+		name:    "postgres",
+		dialect: goose.DialectPostgres,
+		hasTable: `SELECT COUNT(*) FROM information_schema.tables
+			WHERE table_schema = current_schema() AND table_name = $1`,
+	}
+}
+
+func (p *postgresDB) migrating() (*sql.DB, sessionLocker, error) {
 	config := p.pool.Load().Config().ConnConfig
 	// Each statement is run once: nothing is worth preparing.
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(2) // goose keeps one for its session
-	return migrating{
-		dialect: "postgres",
-		db:      db,
-		hasTable: `SELECT COUNT(*) FROM information_schema.tables
-			WHERE table_schema = current_schema() AND table_name = $1`,
-		locker: advisoryTurn{},
-	}, func() { _ = db.Close() }, nil
+	return db, advisoryTurn{}, nil
 }
 
 // An advisoryTurn lets one session migrate a PostgreSQL database at a time. It waits in

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -281,23 +282,26 @@ func ownFault(err error) bool {
 	return false
 }
 
-func (s *sqliteDB) migrating() (migrating, func(), error) {
+func (s *sqliteDB) about() about {
+	return about{
+		name:     "sqlite",
+		dialect:  goose.DialectSQLite3,
+		hasTable: `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+	}
+}
+
+func (s *sqliteDB) migrating() (*sql.DB, sessionLocker, error) {
 	name := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(s.path), RawQuery: url.Values{
 		"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"},
 		"_txlock": {"immediate"},
 	}.Encode()}
 	connector, err := sqlite.NewConnector(name.String())
 	if err != nil {
-		return migrating{}, nil, unusable(s.path, err)
+		return nil, nil, unusable(s.path, err)
 	}
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(2) // goose keeps one for its session
-	return migrating{
-		dialect:  "sqlite3",
-		db:       db,
-		hasTable: `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
-		locker:   &fileTurn{path: s.path + "-migrating"},
-	}, func() { _ = db.Close() }, nil
+	return db, &fileTurn{path: s.path + "-migrating"}, nil
 }
 
 // A fileTurn lets one process migrate an SQLite file at a time. It holds the lock of an

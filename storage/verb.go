@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/pressly/goose/v3"
 )
 
 // A statement is one SQL text with its arguments.
@@ -46,8 +48,11 @@ type engine interface {
 	read(ctx context.Context, s statement) error
 
 	backup(ctx context.Context, file string) error
-	// migrating returns what goose needs, and a function that closes it.
-	migrating() (migrating, func(), error)
+	// about says what the engine is to goose and to us.
+	about() about
+	// migrating opens the database as goose wants it, with a lock that lets one process
+	// migrate at a time.
+	migrating() (*sql.DB, sessionLocker, error)
 	close()
 }
 
@@ -179,11 +184,9 @@ func assign(dest any, value driver.Value) error {
 	return fmt.Errorf("a %T does not go into a %T", value, dest)
 }
 
-// migrating is a database as goose sees it.
-type migrating struct {
-	dialect string // "sqlite3" or "postgres", as goose spells them
-	db      *sql.DB
-	// hasTable counts the tables of a name.
-	hasTable string
-	locker   sessionLocker
+// about says which engine it is.
+type about struct {
+	name     string // as we call it
+	dialect  goose.Dialect
+	hasTable string // counts the tables of a name
 }

@@ -1,0 +1,81 @@
+package storage_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"mintmark/accounts"
+	"mintmark/issuer"
+	"mintmark/storage"
+	"mintmark/storage/storagetest"
+)
+
+// Everything that happens while somebody waits finds its rows by a key, and so costs the
+// same however many rows there are.
+func TestHotStatementsFindRowsByKey(t *testing.T) {
+	storagetest.Each(t, func(t *testing.T, open func() *storage.DB) {
+		db := open()
+		type seen struct {
+			sql  string
+			args []any
+		}
+		var all []seen
+		db.Spy(func(sql string, args []any) { all = append(all, seen{sql, args}) })
+		ctx, now := t.Context(), time.UnixMicro(1_000_000)
+		i, p := db.Issuer(), db.Accounts()
+		consent := issuer.Consent{AccountID: "u", ClientID: "c", Scopes: []string{"openid"}}
+		token := &issuer.AccessToken{ID: "t"}
+		// Nothing of this is there; the plans are the same.
+		_, _ = i.Client(ctx, "c")
+		_, _ = i.Consent(ctx, "u", "c")
+		_ = i.Answer(ctx, issuer.Authorization{ID: "a"}, &consent)
+		_, _ = i.Standing(ctx, "a", "j", now)
+		_ = i.RedeemCode(ctx, issuer.Redemption{ID: "a", Now: now, Access: token})
+		_ = i.RotateRefresh(ctx, issuer.Rotation{ID: "a", Generation: 1, Now: now, Access: token})
+		_, _, _ = i.AccessToken(ctx, "t", now)
+		_, _ = i.ClientTokenStanding(ctx, "c", "j")
+		_ = i.RevokeToken(ctx, "j", now)
+		_ = i.RevokeAuthorization(ctx, "a", "r", now)
+		_ = i.UseAssertion(ctx, "c", "j", now)
+		_, _ = p.HasAdmin(ctx)
+		_, _ = p.AccountByEmail(ctx, "e")
+		_, _, _ = p.Session(ctx, "s")
+		_ = p.StartSession(ctx, accounts.Session{ID: "s", AccountID: "u"}, "old")
+		_ = p.RenewSession(ctx, accounts.Session{ID: "s"})
+		_ = p.TouchSession(ctx, "s", now)
+		_ = p.EndSession(ctx, "s", "logout", now)
+		_ = p.EndSessions(ctx, "u", "revoked", now)
+		_ = p.SetPassword(ctx, "u", "", "h", true, now)
+		_ = p.DisableAccount(ctx, "u", now)
+		_, _, _ = p.Count(ctx, "k", time.Minute, now)
+		_ = db.Registry().RevokeConsent(ctx, "u", "c", now)
+		_ = db.Registry().RemoveClient(ctx, "c", now)
+		_, _ = p.Sessions(ctx, accounts.Page{Limit: 10}, "u", now)
+		_, _ = db.APIKeys().Key(ctx, "k")
+		_, _ = db.Changes(ctx, now)
+		_, _ = db.Purge(ctx, now, 100)
+
+		statements := slices.Clone(all)
+		if len(statements) < 40 {
+			t.Fatalf("only %d statements were seen", len(statements))
+		}
+		for _, s := range statements {
+			if strings.Contains(s.sql, "setup_codes") {
+				continue // one row
+			}
+			plan, err := db.Explain(ctx, s.sql, s.args)
+			if err != nil || len(plan) == 0 && !strings.HasPrefix(strings.TrimSpace(s.sql), "INSERT") {
+				t.Errorf("%s\n%v %v", s.sql, plan, err)
+			}
+			for _, line := range plan {
+				whole := strings.Contains(line, "Seq Scan") ||
+					strings.Contains(line, "SCAN") && !strings.Contains(line, "CONSTANT ROW") && !strings.Contains(line, "accounts_admins")
+				if whole {
+					t.Errorf("a whole table is read:\n%s\n%s", s.sql, strings.Join(plan, "\n"))
+				}
+			}
+		}
+	})
+}
