@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"net/http"
+	"net/textproto"
 	"strings"
 	"time"
 	"unicode"
@@ -40,8 +41,8 @@ func (s *Sessions) cookie(r *http.Request) string {
 	found, n := "", 0
 	for _, header := range r.Header["Cookie"] {
 		for pair := range strings.SplitSeq(header, ";") {
-			name, value, _ := strings.Cut(strings.Trim(pair, " \t"), "=")
-			if strings.Trim(name, " \t") == s.CookieName() {
+			name, value, _ := strings.Cut(textproto.TrimString(pair), "=")
+			if textproto.TrimString(name) == s.CookieName() {
 				found, n = value, n+1
 			}
 		}

@@ -77,6 +77,7 @@ func TestPrintable(t *testing.T) {
 func FuzzCookie(f *testing.F) {
 	f.Add("a=b; mintmark_session=abc")
 	f.Add("mintmark_session=a; mintmark_session")
+	f.Add("mintmark_session=a;\nmintmark_session")
 	f.Fuzz(func(t *testing.T, header string) {
 		r := &http.Request{Header: http.Header{"Cookie": {header}}}
 		got := (&Sessions{}).cookie(r)

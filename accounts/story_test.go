@@ -3,6 +3,7 @@ package accounts_test
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -42,6 +43,7 @@ func story(t *testing.T, tell func(t *testing.T, h *house, open func() *house)) 
 				db: db,
 				directory: &accounts.Directory{
 					Store: db.Accounts(), Hasher: secret.NewHasher(2), Mint: mint, Name: "Acme",
+					Log: slog.New(slog.DiscardHandler),
 				},
 				sessions: &accounts.Sessions{Store: db.Accounts(), Mint: mint, Secure: true},
 			}
