@@ -93,16 +93,16 @@ func (c *Config) look(records []Record, alg Alg, now time.Time) ring {
 			r.signs = i
 		}
 	}
-	for i := range r.keys {
-		for _, later := range r.keys[i+1:] {
-			if at := &r.keys[i].RetiresAt; began(&later) && (at.IsZero() || later.SignsAt.Before(*at)) {
-				*at = later.SignsAt
-			}
+	var next time.Time // when the first of the later keys begins to sign
+	for i := len(r.keys) - 1; i >= 0; i-- {
+		k := &r.keys[i]
+		if !next.IsZero() {
+			k.RetiresAt, k.GoneAt = next, next.Add(c.keep())
 		}
-		if at := r.keys[i].RetiresAt; !at.IsZero() {
-			r.keys[i].GoneAt = at.Add(c.keep())
+		if began(k) && (next.IsZero() || k.SignsAt.Before(next)) {
+			next = k.SignsAt
 		}
-		r.keys[i].State = c.state(&r, i, begun, now)
+		k.State = c.state(&r, i, begun, now)
 	}
 	return r
 }
