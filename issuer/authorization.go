@@ -21,7 +21,7 @@ type Authorization struct {
 	Offline   bool
 	CreatedAt time.Time
 
-	RedirectURI   string
+	RedirectURI   string    // empty if the request left the one registered out
 	Challenge     string    // PKCE S256, or empty if the client is exempt and sent none
 	CodeDigest    []byte    // SHA-256 of the code
 	CodeExpiresAt time.Time // 60 seconds after it was made

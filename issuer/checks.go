@@ -275,8 +275,8 @@ func checkClaims(a *asking) *Error {
 		}
 	}
 	kept, err := json.Marshal(asked)
-	if err != nil {
-		return refuse("invalid_request", "claims is not a JSON object.").because(err)
+	if err != nil || len(kept) > maxClaims { // escapes make it longer, and it is read again
+		return refuse("invalid_request", "claims is too large.").because(err)
 	}
 	if string(kept) != "{}" {
 		a.req.Claims = kept

@@ -139,6 +139,7 @@ func TestChecks(t *testing.T) {
 		{"Core 5.5, not an object", web, []string{"claims", `null`}, "invalid_request"},
 		{"Core 5.5, a claim that is a string", web, []string{"claims", `{"userinfo":{"name":"x"}}`}, "invalid_request"},
 		{"Core 5.5, too deep", web, []string{"claims", `{"userinfo":{"name":{"value":` + strings.Repeat("[", 9) + strings.Repeat("]", 9) + `}}}`}, "invalid_request"},
+		{"Core 5.5, one that grows when it is kept", web, []string{"claims", `{"userinfo":{"x":{"value":"` + strings.Repeat("<", 4000) + `"}}}`}, "invalid_request"},
 		{"Core 5.5.1, a certain person", web, []string{"claims", `{"id_token":{"sub":{"value":"usr_1"}}}`}, `"su":"usr_1"`},
 		{"Core 5.5.1, a person that is a number", web, []string{"claims", `{"id_token":{"sub":{"value":1}}}`}, "invalid_request"},
 		{"Core 5.5.1, two people", web, []string{"claims", `{"id_token":{"sub":{"value":"a"}},"userinfo":{"sub":{"value":"b"}}}`}, "invalid_request"},

@@ -20,7 +20,9 @@
 //     one decision, writes one answer.
 //   - checks.go is the list of everything an authorization request must satisfy,
 //     in the order in which it is checked, each with its section of the standard.
-//   - next.go says what a request still needs: sign-in, consent, or an answer.
+//   - next.go says what a request still needs: sign-in, consent, or an answer. request.go
+//     is what travels meanwhile, browser.go what binds it, pages.go what package web calls.
 //   - grant_*.go is one file for each way to get tokens.
+//   - endsession.go is how a person leaves, register.go how an application is accepted.
 //   - store.go is what the issuer asks its database to remember.
 package issuer
