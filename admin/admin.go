@@ -17,7 +17,8 @@ import (
 	"mintmark/keys"
 )
 
-// A Config says what the API looks after. Everything is required but RequestID and Log.
+// A Config says what the API looks after. Everything is required but
+// Unavailable, RequestID and Log.
 type Config struct {
 	Accounts *accounts.Directory
 	Registry issuer.Registry
@@ -28,6 +29,9 @@ type Config struct {
 	Issuer  string // the issuer identifier, as applications know it
 	Version string // of the program
 
+	// Unavailable says whether an error of the stores means that the database can't be reached
+	// or that nobody knows whether a change was made. Then the answer is 503 and not 500.
+	Unavailable func(error) bool
 	// RequestID returns the id of a request, for the problem documents.
 	RequestID func(context.Context) string
 	// Log gets what went wrong on our side, and one line for each change. The default is
@@ -54,6 +58,9 @@ func New(c Config) http.Handler {
 	}
 	if c.RequestID == nil {
 		c.RequestID = func(context.Context) string { return "" }
+	}
+	if c.Unavailable == nil {
+		c.Unavailable = func(error) bool { return false }
 	}
 	a := &api{Config: c, router: mux.NewRouter().SkipClean(true).UseEncodedPath()}
 	a.router.NotFoundHandler = http.HandlerFunc(a.notFound)

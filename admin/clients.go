@@ -127,7 +127,7 @@ func (a *api) getClient(ctx context.Context, in *clientInput) (*clientOutput, er
 }
 
 func (a *api) addClient(ctx context.Context, in *addClientInput) (*registeredOutput, error) {
-	now := time.Now()
+	now := time.Now().Truncate(time.Microsecond) // as it will be remembered
 	spec, err := patch(issuer.Client{}, in.RawBody)
 	if err != nil {
 		return nil, err

@@ -2,9 +2,12 @@ package admin_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,6 +106,42 @@ func TestASecretIsReplacedWithOverlap(t *testing.T) {
 		chosen := op.does("POST", path+"/secrets", map[string]any{"client_secret": "correct-horse-battery"})
 		if chosen["client_secret"] != "correct-horse-battery" || !strings.HasPrefix(hashes()[0], "$argon2id$") {
 			t.Errorf("what a person chose is hashed slowly: %v %v", chosen, hashes())
+		}
+	})
+}
+
+func TestSecretsAreReplacedOneAfterTheOther(t *testing.T) {
+	onEach(t, func(t *testing.T, op *operator) {
+		id := op.does("POST", "/clients", map[string]any{"client_name": "robot", "client_type": "service"})["client_id"].(string)
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		var made []string
+		for range 16 {
+			all.Go(func() {
+				a := op.ask("POST", "/clients/"+id+"/secrets", map[string]any{"overlap_seconds": 3600})
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case a.status == 201:
+					made = append(made, a.body["client_secret"].(string))
+				case a.status != 409 || a.body["code"] != "conflict":
+					t.Errorf("%d %s", a.status, a.text)
+				}
+			})
+		}
+		all.Wait()
+		c, err := op.db.Registry().Client(context.Background(), id)
+		must(t, err)
+		known := 0
+		for _, secret := range made {
+			sum := sha256.Sum256([]byte(secret))
+			if slices.ContainsFunc(c.Secrets, func(s issuer.ClientSecret) bool { return s.Hash == "sha256:"+hex.EncodeToString(sum[:]) }) {
+				known++
+			}
+		}
+		// One that is remembered may be the first, which nobody of these was given.
+		if len(made) == 0 || len(c.Secrets) != 2 || known != min(2, len(made)) {
+			t.Errorf("%d were given out, %d of them are among the %d that are good", len(made), known, len(c.Secrets))
 		}
 	})
 }

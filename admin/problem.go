@@ -118,6 +118,10 @@ func (p *Problem) ContentType(string) string { return "application/problem+json"
 // part of the path.
 func (a *api) problem(ctx context.Context, err error, resource string) *Problem {
 	p := known(err, strings.ReplaceAll(strings.TrimSuffix(resource, "s"), "-", " "))
+	if p == nil && a.Unavailable(err) {
+		a.Log.WarnContext(ctx, "the admin API can't reach the database", "err", err, "request_id", a.RequestID(ctx))
+		p = refuse(unavailable, "The database can't be reached. Try again in a moment; look whether the change was made before you make it again.")
+	}
 	if p == nil {
 		a.Log.ErrorContext(ctx, "the admin API failed", "err", err, "request_id", a.RequestID(ctx))
 		p = refuse(internal, "Something went wrong on our side. The log has it under the id of this request.")

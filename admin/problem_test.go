@@ -142,3 +142,19 @@ func TestARefusalNeverRepeatsAValue(t *testing.T) {
 		}
 	}
 }
+
+// The database is away, or was taken away while a change was on its way.
+func TestAFaultOfOurs(t *testing.T) {
+	op := onSQLite(t)
+	op.db.Close()
+	for _, path := range []string{"GET /users", "POST /users", "DELETE /clients/x", "POST /signing-keys/rotate"} {
+		method, path, _ := strings.Cut(path, " ")
+		a := op.refuses(503, "unavailable", method, path, nil)
+		if a.header.Get("Retry-After") == "" || strings.Contains(a.text, "sql") || strings.Contains(a.text, "storage") {
+			t.Errorf("%s %s tells of the inside, or not when to come again: %s %v", method, path, a.text, a.header)
+		}
+	}
+	if !strings.Contains(op.log.String(), "req_1") {
+		t.Errorf("the log does not have it: %s", op.log)
+	}
+}

@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"mintmark/internal/secret"
@@ -40,7 +41,7 @@ type (
 // addSecret gives a client another secret. Its programs can be told one after the other: the
 // secret before it stays good meanwhile. Never more than two are.
 func (a *api) addSecret(ctx context.Context, in *addSecretInput) (*addSecretOutput, error) {
-	now := time.Now()
+	now := time.Now().Truncate(time.Microsecond) // as it will be remembered
 	if in.Body == nil {
 		in.Body = &NewSecret{}
 	}
@@ -72,7 +73,11 @@ func (a *api) addSecret(ctx context.Context, in *addSecretInput) (*addSecretOutp
 		secrets = append(secrets, old)
 		out.OldExpiresAt = old.ExpiresAt.UTC()
 	}
-	if err := a.Registry.SetClientSecrets(ctx, client.ID, client.Secrets, secrets, now); err != nil {
+	err = a.Registry.SetClientSecrets(ctx, client.ID, client.Secrets, secrets, now)
+	if errors.Is(err, issuer.ErrNotFound) {
+		return nil, refuse(conflict, "Somebody else changed the secrets of this client at the same moment. Look at it before you try again.").because(err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	a.Provider.ForgetClient(client.ID)

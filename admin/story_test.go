@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -65,7 +66,8 @@ func start(t *testing.T, db *storage.DB) *operator {
 		Accounts: &accounts.Directory{Store: db.Accounts(), Hasher: hasher, Mint: mint, Name: "Mintmark"},
 		Registry: db.Registry(), Provider: provider, Keys: ring, APIKeys: op.apiKeys,
 		Issuer: "https://id.example", Version: "1.2.3",
-		RequestID: func(context.Context) string { return "req_1" }, Log: logger,
+		Unavailable: func(err error) bool { return errors.Is(err, storage.ErrUnavailable) },
+		RequestID:   func(context.Context) string { return "req_1" }, Log: logger,
 	}))
 	t.Cleanup(server.Close)
 	op.url = server.URL

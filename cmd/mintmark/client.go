@@ -267,6 +267,9 @@ func (s *remote) send(r *http.Request) (status int, answer []byte, err error) {
 		if cause, ok := errors.AsType[*url.Error](err); ok {
 			err = cause.Err
 		}
+		if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+			return 0, nil, fmt.Errorf("nobody that this system trusts vouches for the certificate of %s: name one with --ca-file", r.URL.Host)
+		}
 		return 0, nil, fmt.Errorf("the server at %s can't be reached: %w", s.url, err)
 	}
 	defer resp.Body.Close()
