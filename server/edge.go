@@ -187,7 +187,7 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 		slog.String("method", method(r.Method)),
 		slog.String("route", x.route),
 		slog.Int("status", x.status),
-		slog.Duration("took", took),
+		slog.Int64("took_us", took.Microseconds()),
 		slog.Int64("bytes", x.bytes),
 		slog.String("address", x.address.String()))
 	if x.code != "" || x.cause != nil {

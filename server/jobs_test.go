@@ -1,0 +1,179 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"mintmark/issuer"
+	"mintmark/storage"
+)
+
+func TestEveryChangeIsHandedOnOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type change struct {
+			storage.Change
+			at time.Time
+		}
+		var all []change
+		away := false
+		var forgotten []string
+		f := newFeed(nil, func(c storage.Change) { forgotten = append(forgotten, c.ID) })
+		f.changes = func(_ context.Context, since time.Time) (some []storage.Change, err error) {
+			if away {
+				return nil, errors.New("away")
+			}
+			for _, c := range all {
+				if !c.at.Before(since) {
+					some = append(some, c.Change)
+				}
+			}
+			return some, nil
+		}
+		read := func() {
+			err := f.read(t.Context())
+			if (err != nil) != away {
+				t.Fatal(err)
+			}
+		}
+		all = append(all, change{storage.Change{ID: "1"}, time.Now()})
+		read()
+		// Another copy's clock is a minute behind ours.
+		all = append(all, change{storage.Change{ID: "2"}, time.Now().Add(-time.Minute)})
+		read()
+		away = true
+		for range 600 {
+			time.Sleep(time.Second)
+			read()
+			if len(all) == 2 {
+				all = append(all, change{storage.Change{ID: "3"}, time.Now()})
+			}
+		}
+		away = false
+		for range 1200 {
+			read()
+			time.Sleep(time.Second)
+		}
+		if want := []string{"1", "2", "3"}; !slices.Equal(forgotten, want) {
+			t.Errorf("got %v", forgotten)
+		}
+		if len(f.seen) != 0 {
+			t.Errorf("%d changes are remembered for ever", len(f.seen))
+		}
+	})
+}
+
+func TestAJobThatFailsIsLoggedOnceAndOnceMoreWhenItIsOver(t *testing.T) {
+	s, l := start(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+		defer stop()
+		n := 0
+		s.every(ctx, time.Second, "counting", func(context.Context) error {
+			if n++; n < 30 {
+				return errors.New("not yet")
+			}
+			return nil
+		})
+	})
+	if a, b := strings.Count(l.String(), "a background job fails"), strings.Count(l.String(), "works again"); a != 1 || b != 1 {
+		t.Errorf("%d failures and %d recoveries in the log", a, b)
+	}
+}
+
+func TestAClientDisabledOnAnotherCopyIsForgottenHere(t *testing.T) {
+	s, _ := start(t)
+	now := time.Now()
+	client := issuer.Client{ID: "cli_0000000000000000000001", Name: "App", CreatedAt: now, UpdatedAt: now}
+	if err := s.db.Registry().AddClient(t.Context(), client); err != nil {
+		t.Fatal(err)
+	}
+	var seen []storage.Change
+	f := newFeed(s.db, func(c storage.Change) { seen = append(seen, c); s.forget(c) })
+	if err := s.db.Registry().DisableClient(t.Context(), client.ID, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(seen, func(c storage.Change) bool { return c.Kind == "client" && c.Ref == client.ID }) {
+		t.Errorf("the feed has %+v", seen)
+	}
+}
+
+func TestOneCopyPurges(t *testing.T) {
+	s, _ := start(t)
+	now := time.Now()
+	if mine, err := s.db.Lease(t.Context(), "purge", "another copy", now.Add(time.Hour), now); err != nil || !mine {
+		t.Fatal(mine, err)
+	}
+	gone := now.Add(-time.Hour)
+	if err := s.db.Issuer().UseAssertion(t.Context(), "cli", "jti", gone); err != nil {
+		t.Fatal(err)
+	}
+	again := func() error { return s.db.Issuer().UseAssertion(t.Context(), "cli", "jti", gone) }
+	if err := s.purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); !errors.Is(err, issuer.ErrReplayed) {
+		t.Errorf("the lease is another copy's, and this one purged: %v", err)
+	}
+	s.holder = "another copy"
+	if err := s.purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := again(); err != nil {
+		t.Errorf("what expired an hour ago is still there: %v", err)
+	}
+}
+
+func TestAdminKey(t *testing.T) {
+	s, l := start(t)
+	file := filepath.Join(t.TempDir(), "admin.key")
+	read := func() string {
+		t.Helper()
+		if err := s.AdminKey(t.Context(), file); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(file)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Fatalf("%v %v", info.Mode(), err)
+		}
+		key, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(key))
+	}
+	first := read()
+	if !strings.HasPrefix(first, "mm_ok_") {
+		t.Errorf("not a key of the kind that the admin API takes")
+	}
+	os.Chmod(file, 0o644)
+	if read() != first {
+		t.Error("a good key was replaced")
+	}
+	p, err := s.apiKeys.Verify(t.Context(), first, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.apiKeys.Revoke(t.Context(), p.Credential, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	second := read()
+	if second == first {
+		t.Error("a revoked key stays")
+	}
+	if strings.Contains(l.String(), first) || strings.Contains(l.String(), second) {
+		t.Error("a key is in the log")
+	}
+	if resp := ask(s, "GET", "/api/v1/users", "", "Authorization", "ApiKey "+second); resp.StatusCode != 200 {
+		t.Errorf("the admin API says %d", resp.StatusCode)
+	}
+}
