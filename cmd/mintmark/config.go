@@ -197,7 +197,7 @@ func parseDuration(v string) (time.Duration, error) {
 		return 0, wrong
 	}
 	d := time.Duration(n) * 24 * time.Hour
-	if rest == "" {
+	if found && rest == "" {
 		return d, nil
 	}
 	more, err := time.ParseDuration(rest)

@@ -45,7 +45,7 @@ func runDev(c *cobra.Command) error {
 		return err
 	}
 	defer unlock()
-	s, err := loadAnd(c, nil, assignment{"database.url", "sqlite:" + f.database(), "--data"}, assignment{"listen", "127.0.0.1:8080", "--listen"})
+	s, err := loadServe(c, assignment{"database.url", "sqlite:" + f.database(), "--data"}, assignment{"listen", "127.0.0.1:8080", "--listen"})
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -214,30 +215,34 @@ func addLocalFlags(c *cobra.Command) {
 	addFlags(c, "database")
 }
 
-// loadLocal reads the configuration of a command that opens the database itself.
+// loadLocal reads the configuration of a command that opens the database itself. With --data it
+// is the folder's, and not that of a file or an environment that happen to be around.
 func loadLocal(c *cobra.Command) (*setting, error) {
 	dir, err := c.Flags().GetString("data")
-	if err != nil || dir == "" {
-		return loadAnd(c, err)
+	if err != nil {
+		return nil, err
+	}
+	if dir == "" {
+		return loadServe(c)
 	}
 	f := folder(dir)
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("the data folder %s is not there: %w", dir, reason(err))
 	}
-	return loadAnd(c, nil, f.defaults()...)
+	s, err := apply(slices.Concat(f.defaults(), readFlags(c)))
+	return s.complete(), err
 }
 
-func loadAnd(c *cobra.Command, err error, defaults ...assignment) (*setting, error) {
-	if err != nil {
-		return nil, err
-	}
+// loadServe reads the configuration of the server that a command runs or looks after.
+func loadServe(c *cobra.Command, defaults ...assignment) (*setting, error) {
 	s, err := load(c, os.Environ(), defaults...)
-	if err != nil {
-		return nil, err
-	}
+	return s.complete(), err
+}
+
+func (s *setting) complete() *setting {
 	s.Version = programVersion()
 	s.Log = s.logger(os.Stderr)
-	return s, nil
+	return s
 }
 
 // defaults are what a data folder says about keys that nobody has set.

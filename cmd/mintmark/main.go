@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -82,10 +83,14 @@ func run(ctx context.Context, root *cobra.Command) int {
 
 // groupAlone is what a command does that only has commands below it.
 func groupAlone(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return c.Help()
+	if len(args) > 0 {
+		return usageError(fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath()))
 	}
-	return usageError(fmt.Sprintf("there is no command %q in %s", args[0], c.CommandPath()))
+	var names []string
+	for _, sub := range c.Commands() {
+		names = append(names, sub.Name())
+	}
+	return usageError(c.CommandPath() + " needs one of: " + strings.Join(names, ", "))
 }
 
 // A usageError is wrong usage that a command finds after its flags are parsed: exit code 2.

@@ -52,7 +52,7 @@ func runServe(c *cobra.Command) error {
 			}
 		}
 	}
-	s, err := loadAnd(c, nil, defaults...)
+	s, err := loadServe(c, defaults...)
 	if err != nil {
 		return err
 	}
