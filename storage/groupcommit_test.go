@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -162,6 +163,35 @@ func TestAFailedCommitIsEverybodysError(t *testing.T) {
 	}
 	if got := fmt.Sprint(b.things()); got != "[after first]" {
 		t.Errorf("there are %s", got)
+	}
+}
+
+func TestAFullDiskIsNobodysSuccess(t *testing.T) {
+	b := newBench(t)
+	limit := func(pages int) {
+		b.t.Helper()
+		// The limit belongs to the writer's connection, which is idle.
+		if _, err := b.w.conn.run(do(fmt.Sprintf(`PRAGMA max_page_count = %d`, pages))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	limit(1) // which means: no more than there are
+	errs := b.together(
+		[]statement{add("a")},
+		[]statement{add("b"), add(strings.Repeat("large", 100_000))},
+		[]statement{add("c")},
+	)
+	for i, err := range errs {
+		if !errors.Is(err, ErrUnavailable) {
+			t.Errorf("verb %d: %v", i, err)
+		}
+	}
+	if got := fmt.Sprint(b.things()); got != "[first]" {
+		t.Errorf("there are %s", got)
+	}
+	limit(1_000_000)
+	if _, err := b.db.write(t.Context(), add("again")); err != nil {
+		t.Error(err)
 	}
 }
 

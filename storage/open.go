@@ -24,8 +24,9 @@ type Options struct {
 	// Log gets a line when the schema is migrated or a pooler is found in the way.
 	// The default is [slog.Default].
 	Log *slog.Logger
-	// MaxConns is how many connections a copy of the server keeps at most: to PostgreSQL,
-	// or readers of an SQLite file. 0 means four for each processor, or what the URL says.
+	// MaxConns is how many connections a copy of the server keeps at most to PostgreSQL, or
+	// how many readers of an SQLite file. 0 means pool_max_conns of the URL or what suits the
+	// machine: four for each processor to PostgreSQL, one for each to SQLite.
 	MaxConns int
 	// Migrate brings the schema up to date. Without it, [Open] leaves it as it is.
 	Migrate bool

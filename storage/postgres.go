@@ -53,7 +53,7 @@ func openPostgres(ctx context.Context, url string, o Options) (engine, error) {
 	case o.MaxConns > 0:
 		config.MaxConns = int32(o.MaxConns)
 	case !strings.Contains(url, "pool_max_conns"):
-		config.MaxConns = int32(4 * runtime.GOMAXPROCS(0))
+		config.MaxConns = int32(max(8, 4*runtime.GOMAXPROCS(0)))
 	}
 	if config.ConnConfig.ConnectTimeout == 0 {
 		config.ConnConfig.ConnectTimeout = 5 * time.Second

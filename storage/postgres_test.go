@@ -69,6 +69,76 @@ func TestABrokenConnectionIsNotSuccess(t *testing.T) {
 	}
 }
 
+// Between two transactions of PostgreSQL one can be half done while the other decides. What
+// gives somebody something waits for what is about to take it away.
+func TestNothingIsGivenWhileItIsBeingTakenAway(t *testing.T) {
+	at := storagetest.Postgres(t)
+	db := storagetest.Open(t, at)
+	ctx, now := t.Context(), time.UnixMicro(1_000_000)
+	if err := db.Registry().AddClient(ctx, issuer.Client{ID: "cli_1", CreatedAt: now}); err != nil {
+		t.Fatal(err)
+	}
+	session := accounts.Session{AccountID: "usr_1", CreatedAt: now, ExpiresAt: now.Add(time.Hour)}
+	start := func(id string) error {
+		s := session
+		s.ID = id
+		return db.Accounts().StartSession(ctx, s, "")
+	}
+	answer := func() error {
+		return db.Issuer().Answer(ctx, issuer.Authorization{ID: "a", ClientID: "cli_1", AccountID: "usr_1", SessionID: "ses_1", CreatedAt: now}, nil)
+	}
+	for _, tt := range []struct {
+		name, taken string
+		give        func() error
+		want        error
+	}{
+		{"a session, the account", `UPDATE accounts SET disabled_at = 1`, func() error { return start("ses_2") }, accounts.ErrNotFound},
+		{"a code, the account", `UPDATE accounts SET disabled_at = 1`, answer, issuer.ErrSpent},
+		{"a code, the session", `UPDATE sessions SET ended_at = 1`, answer, issuer.ErrSpent},
+		{"a code, the client", `DELETE FROM clients`, answer, issuer.ErrSpent},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_ = db.Accounts().RemoveAccount(ctx, "usr_1", now) // of the case before
+			if err := db.Accounts().AddAccount(ctx, accounts.Account{ID: "usr_1", EmailKey: "ada@example.com"}); err != nil {
+				t.Fatal(err)
+			}
+			if err := start("ses_1"); err != nil {
+				t.Fatal(err)
+			}
+			other, err := pgx.Connect(ctx, at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close(context.WithoutCancel(ctx))
+			tx, err := other.Begin(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := tx.Exec(ctx, tt.taken); err != nil {
+				t.Fatal(err)
+			}
+			given := make(chan error, 1)
+			go func() { given <- tt.give() }()
+			for waiting := false; !waiting; time.Sleep(time.Millisecond) {
+				select {
+				case err := <-given:
+					t.Fatalf("it did not wait, and got %v", err)
+				default:
+				}
+				if err := tx.QueryRow(ctx, `SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)`).Scan(&waiting); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := tx.Commit(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := <-given; !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
 // Whatever isolation an operator has set, one wins and the others are told so.
 func TestStrictIsolation(t *testing.T) {
 	at, err := url.Parse(storagetest.Postgres(t))

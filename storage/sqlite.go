@@ -46,7 +46,7 @@ func openSQLite(ctx context.Context, path string, o Options) (engine, error) {
 		return nil, err
 	}
 	s := &sqliteDB{path: path, closed: make(chan struct{})}
-	n := cmp.Or(o.MaxConns, 4*runtime.GOMAXPROCS(0))
+	n := cmp.Or(o.MaxConns, max(4, runtime.GOMAXPROCS(0)))
 	s.readers = make(chan *sqliteConn, n)
 
 	conn, err := connectSQLite(ctx, path, false)

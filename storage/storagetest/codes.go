@@ -109,6 +109,11 @@ func aCodeIsRedeemedOnce(t *testing.T, w *world) {
 	want.CodeSpentAt, want.RotatedAt = r.Now, r.Now
 	w.same(want, w.standing(y).Authorization)
 	w.wants(issuer.ErrSpent, w.issuer.RotateRefresh(w.ctx, w.rotation(y, 0)))
+	timed := w.answered()
+	r = w.redemption(timed)
+	r.Seed = nil
+	w.must(w.issuer.RedeemCode(w.ctx, r))
+	w.wants(issuer.ErrSpent, w.issuer.RotateRefresh(w.ctx, w.rotation(timed, 0)))
 
 	refused := func(why string, x allowed, r issuer.Redemption) {
 		t.Helper()
