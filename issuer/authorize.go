@@ -68,7 +68,7 @@ func (p *Provider) prove(ctx context.Context, f form, now time.Time) (*Client, *
 	}
 	client, err := p.clients.get(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return nil, nil, refuse("invalid_client", "There is no client with this client_id.")
+		return nil, nil, refuse("unauthorized_client", "There is no client with this client_id.")
 	}
 	if err != nil {
 		return nil, nil, err
@@ -132,7 +132,7 @@ func (p *Provider) open(r *http.Request, sealed string, now time.Time) (*Client,
 	}
 	client, err := p.clients.get(r.Context(), q.ClientID)
 	if errors.Is(err, ErrNotFound) {
-		return nil, nil, refuse("invalid_client", "This application is no longer registered.")
+		return nil, nil, refuse("unauthorized_client", "This application is no longer registered.")
 	}
 	if err != nil {
 		return nil, nil, err

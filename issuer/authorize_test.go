@@ -106,9 +106,9 @@ func TestNothingRedirectsBeforeTheAddressIsProven(t *testing.T) {
 			want    string
 		}{
 			{"RFC 6749 4.1.2.1, no client", ask(app, "client_id", "-"), "page: invalid_request"},
-			{"RFC 6749 4.1.2.1, an unknown client", ask(app, "client_id", "stranger"), "page: invalid_client"},
-			{"RFC 6749 4.1.2.1, an enormous client", ask(app, "client_id", strings.Repeat("x", 300)), "page: invalid_client"},
-			{"RFC 6749 4.1.2.1, a disabled client", ask(disabled), "page: invalid_client"},
+			{"RFC 6749 4.1.2.1, an unknown client", ask(app, "client_id", "stranger"), "page: unauthorized_client"},
+			{"RFC 6749 4.1.2.1, an enormous client", ask(app, "client_id", strings.Repeat("x", 300)), "page: unauthorized_client"},
+			{"RFC 6749 4.1.2.1, a disabled client", ask(disabled), "page: unauthorized_client"},
 			{"RFC 6749 4.1.2.1, another address", ask(app, "redirect_uri", "https://evil.example/"), "page: invalid_request"},
 			{"RFC 9700 2.1, a longer address", ask(app, "redirect_uri", returning+"2"), "page: invalid_request"},
 			{"Core 3.1.2.1, no address", ask(app, "redirect_uri", "-"), "page: invalid_request"},
@@ -336,7 +336,7 @@ func TestWhatHappensWhileAPersonReads(t *testing.T) {
 			t.Errorf("the client was disabled: %s", at.name)
 		}
 		h.ForgetClient(app.ID)
-		if at := b.press(h.Approve, sealed); at.name != "page: invalid_client" {
+		if at := b.press(h.Approve, sealed); at.name != "page: unauthorized_client" {
 			t.Errorf("the client was disabled, and we heard of it: %s", at.name)
 		}
 
