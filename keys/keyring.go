@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -47,7 +48,7 @@ type Keyring struct {
 	mu     sync.Mutex // held while keys are loaded, made or sealed again
 	sealer *secret.Sealer
 	opened map[string]*key
-	named  map[string][32]byte
+	named  sync.Map // from the name to a [32]byte; read without mu
 }
 
 // A view is what we know of the keys at one moment. It never changes.
@@ -73,17 +74,14 @@ func New(cfg Config) *Keyring {
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
-	for field, value := range map[*time.Duration]time.Duration{
-		&cfg.MaxAge: time.Hour, &cfg.Skew: time.Minute, &cfg.RotateEvery: 90 * 24 * time.Hour,
-		&cfg.KeepFor: 24 * time.Hour, &cfg.Refresh: 5 * time.Second,
-	} {
-		if *field == 0 {
-			*field = value
-		}
-	}
+	cfg.MaxAge = cmp.Or(cfg.MaxAge, time.Hour)
+	cfg.Skew = cmp.Or(cfg.Skew, time.Minute)
+	cfg.RotateEvery = cmp.Or(cfg.RotateEvery, 90*24*time.Hour)
+	cfg.KeepFor = cmp.Or(cfg.KeepFor, 24*time.Hour)
+	cfg.Refresh = cmp.Or(cfg.Refresh, 5*time.Second)
 	return &Keyring{
 		cfg: cfg, algs: Algs, now: time.Now,
-		sealer: cfg.Sealer, opened: map[string]*key{}, named: map[string][32]byte{},
+		sealer: cfg.Sealer, opened: map[string]*key{},
 	}
 }
 

@@ -78,7 +78,7 @@ func sign(t testing.TB, k *keys.Keyring, alg keys.Alg, typ, claims string) strin
 // kid returns the key that a token names.
 func kid(t testing.TB, token string) string {
 	t.Helper()
-	jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.ES256, jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,7 +115,7 @@ func TestOthersVerifyWhatWeSign(t *testing.T) {
 		}
 		for _, alg := range keys.Algs {
 			token := sign(t, k, alg, "at+jwt", `{"sub":"x"}`)
-			jws, err := jose.ParseSigned(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
+			jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.SignatureAlgorithm(alg)})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -422,11 +422,11 @@ func TestACopyThatIsCutOffStopsSigningAfterAMinute(t *testing.T) {
 		store.gone.Store(false)
 		time.Sleep(5 * time.Second)
 		sign(t, k, keys.ES256, "JWT", "{}")
+		stop()
+		<-done
 		if n := strings.Count(log.String(), "refresh failed"); n != 1 {
 			t.Errorf("it was logged %d times that it failed:\n%s", n, log.String())
 		}
-		stop()
-		<-done
 	})
 }
 

@@ -11,11 +11,11 @@ import (
 // Named returns the symmetric key of a name, which is made when somebody asks for it
 // first. Every copy of the server gets the same one. A name is for one purpose.
 func (k *Keyring) Named(ctx context.Context, name string) ([32]byte, error) {
+	if key, ok := k.named.Load(name); ok {
+		return key.([32]byte), nil
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if key, ok := k.named[name]; ok {
-		return key, nil
-	}
 	candidate := k.sealer.Seal(secret.Bytes(32), naming(name))
 	sealed, err := k.cfg.Store.NamedKey(ctx, name, candidate, k.now())
 	if err != nil {
@@ -29,7 +29,7 @@ func (k *Keyring) Named(ctx context.Context, name string) ([32]byte, error) {
 		return [32]byte{}, errors.New("keys: a named key does not have 32 bytes")
 	}
 	key := [32]byte(plain)
-	k.named[name] = key
+	k.named.Store(name, key)
 	return key, nil
 }
 

@@ -81,7 +81,7 @@ func (w *world) sign(nodes ...*node) {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		jws, err := jose.ParseSigned(string(token), []jose.SignatureAlgorithm{jose.ES256})
+		jws, err := jose.ParseSignedCompact(string(token), []jose.SignatureAlgorithm{jose.ES256})
 		if err != nil {
 			w.t.Fatal(err)
 		}

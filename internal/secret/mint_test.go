@@ -81,7 +81,11 @@ func TestAnIDOfTheWrongWidthIsAFaultOfTheProgram(t *testing.T) {
 func TestParsingAllocatesNothing(t *testing.T) {
 	m := mint(1)
 	good := m.Issue(KindServiceKey, NewShortID()).Reveal()
-	if n := testing.AllocsPerRun(100, func() { m.Parse(KindServiceKey, good) }); n >= 1 {
+	most := 0.0
+	if raceDetector {
+		most = 4 // under the race detector, a sync.Pool loses things on purpose
+	}
+	if n := testing.AllocsPerRun(1000, func() { m.Parse(KindServiceKey, good) }); n > most {
 		t.Errorf("it allocates %v times", n)
 	}
 }

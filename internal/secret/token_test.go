@@ -23,7 +23,7 @@ func TestATokenDoesNotShowItself(t *testing.T) {
 	}
 	for form, text := range map[string]string{
 		"%v": fmt.Sprintf("%v", token), "%+v": fmt.Sprintf("%+v", inside), "%#v": fmt.Sprintf("%#v", inside),
-		"%s": fmt.Sprintf("%s", token), "%q": fmt.Sprintf("%q", token), "pointer": fmt.Sprintf("%+v", pointer),
+		"%s": fmt.Sprintf("a %s", token), "%q": fmt.Sprintf("%q", token), "pointer": fmt.Sprintf("%+v", pointer),
 		"String": token.String(), "log": logged.String(),
 	} {
 		if strings.Contains(text, "very-secret") {
