@@ -39,12 +39,13 @@ func writeClient(c issuer.Client) (string, error) {
 	return string(text), nil
 }
 
-// clientColumns is where the columns of a client go, in the order of every SELECT here.
+// A clientRow is a client as it is stored.
 type clientRow struct {
 	client            issuer.Client
 	metadata, secrets string
 }
 
+// columns is where the columns go, in the order of every SELECT here.
 func (c *clientRow) columns() into {
 	return into{&c.client.ID, &c.metadata, &c.secrets, &c.client.CreatedAt, &c.client.UpdatedAt, &c.client.DisabledAt}
 }

@@ -25,10 +25,10 @@
 //
 //   - open.go: opening a database, and what is given out from it.
 //   - verb.go: what a statement is, and what the two engines must be able to do.
-//   - sqlite.go with groupcommit.go, and postgres.go: the engines.
-//   - migrate.go: how the schema in migrations/ comes about.
+//   - sqlite.go with groupcommit.go and sqlite_conn.go, and postgres.go: the engines.
+//   - migrate.go: how the schema in migrations/ comes about, one process at a time (…_turn.go).
 //   - codes.go, refresh.go, authorizations.go, tokens.go, clients.go, consents.go: for issuer.
 //   - people.go, sessions.go, counters.go, setup.go: for accounts.
 //   - apikeys.go and signingkeys.go: for apikeys and keys.
-//   - changes.go, leases.go, purge.go: what the server itself needs.
+//   - changes.go, leases.go, purge.go, copy.go: what the server and its operator need.
 package storage

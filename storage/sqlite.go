@@ -3,11 +3,9 @@ package storage
 import (
 	"cmp"
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -15,7 +13,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -187,67 +184,6 @@ func (s *sqliteDB) backup(ctx context.Context, file string) error {
 	return err
 }
 
-// A sqliteConn is one connection with its prepared statements. It is not safe for concurrent use.
-type sqliteConn struct {
-	conn     driver.Conn
-	prepared map[string]driver.Stmt // as many as there are SQL texts in this package
-}
-
-// run runs one statement and returns how many rows it changed or returned.
-//
-// It does so without the caller's context: what runs here takes microseconds, and watching
-// a context costs a goroutine. Waiting happens before, where the context counts.
-func (c *sqliteConn) run(s statement) (int64, error) {
-	stmt := c.prepared[s.sql]
-	if stmt == nil {
-		var err error
-		if stmt, err = c.conn.Prepare(s.sql); err != nil {
-			return 0, err
-		}
-		c.prepared[s.sql] = stmt
-	}
-	args := make([]driver.NamedValue, len(s.args))
-	for i, arg := range s.args {
-		args[i] = driver.NamedValue{Ordinal: i + 1, Value: arg}
-	}
-	if s.each == nil {
-		result, err := stmt.(driver.StmtExecContext).ExecContext(context.Background(), args)
-		if err != nil {
-			return 0, err
-		}
-		return result.RowsAffected()
-	}
-	rows, err := stmt.(driver.StmtQueryContext).QueryContext(context.Background(), args)
-	if err != nil {
-		return 0, err
-	}
-	n, err := eachRow(rows, s.each)
-	return n, errors.Join(err, rows.Close())
-}
-
-func eachRow(rows driver.Rows, each func(row) error) (n int64, err error) {
-	values := make(row, len(rows.Columns()))
-	for {
-		switch err := rows.Next(values); {
-		case err == io.EOF:
-			return n, nil
-		case err != nil:
-			return n, err
-		}
-		n++
-		if err := each(values); err != nil {
-			return n, err
-		}
-	}
-}
-
-func (c *sqliteConn) close() {
-	for _, stmt := range c.prepared {
-		_ = stmt.Close() // what it held is gone with the connection in any case
-	}
-	_ = c.conn.Close() // every commit is durable already
-}
-
 // sqliteCode is the result code of an SQLite error, without its extension, or 0.
 func sqliteCode(err error) int {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
@@ -280,66 +216,4 @@ func ownFault(err error) bool {
 		return true
 	}
 	return false
-}
-
-func (s *sqliteDB) about() about {
-	return about{
-		name:     "sqlite",
-		dialect:  goose.DialectSQLite3,
-		hasTable: `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
-	}
-}
-
-func (s *sqliteDB) migrating() (*sql.DB, sessionLocker, error) {
-	name := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(s.path), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(30000)", "journal_mode(WAL)", "synchronous(FULL)"},
-		"_txlock": {"immediate"},
-	}.Encode()}
-	connector, err := sqlite.NewConnector(name.String())
-	if err != nil {
-		return nil, nil, unusable(s.path, err)
-	}
-	db := sql.OpenDB(connector)
-	db.SetMaxOpenConns(2) // goose keeps one for its session
-	return db, &fileTurn{path: s.path + "-migrating"}, nil
-}
-
-// A fileTurn lets one process migrate an SQLite file at a time. It holds the lock of an
-// empty database beside it: a lock that SQLite knows how to take on every system, that
-// ends with its process, and that is not the one that the migration itself needs.
-type fileTurn struct {
-	path string
-	conn *sqliteConn
-}
-
-// SessionLock waits for the turn.
-func (t *fileTurn) SessionLock(ctx context.Context, _ *sql.Conn) error {
-	if err := makeFile(t.path); err != nil {
-		return err
-	}
-	name := url.URL{Scheme: "file", OmitHost: true, Path: filepath.ToSlash(t.path), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(300000)"},
-	}.Encode()}
-	connector, err := sqlite.NewConnector(name.String())
-	if err != nil {
-		return err
-	}
-	conn, err := connector.Connect(ctx)
-	if err != nil {
-		return unusable(t.path, err)
-	}
-	// The wait ends with the context: this one is worth a goroutine.
-	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, `BEGIN EXCLUSIVE`, nil); err != nil {
-		_ = conn.Close()
-		return fmt.Errorf("storage: another program is migrating this database: %w", err)
-	}
-	t.conn = &sqliteConn{conn: conn}
-	return nil
-}
-
-// SessionUnlock gives the turn to the next. The file stays: to remove it while others wait
-// for its lock would let two of them in.
-func (t *fileTurn) SessionUnlock(context.Context, *sql.Conn) error {
-	t.conn.close()
-	return nil
 }

@@ -1,0 +1,47 @@
+package storage
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+)
+
+func (p *postgresDB) about() about {
+	return about{
+		name:    "postgres",
+		dialect: goose.DialectPostgres,
+		hasTable: `SELECT COUNT(*) FROM information_schema.tables
+			WHERE table_schema = current_schema() AND table_name = $1`,
+	}
+}
+
+func (p *postgresDB) migrating() (*sql.DB, sessionLocker, error) {
+	config := p.pool.Load().Config().ConnConfig
+	// Each statement is run once: nothing is worth preparing.
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	db := stdlib.OpenDB(*config)
+	db.SetMaxOpenConns(2) // goose keeps one for its session
+	return db, advisoryTurn{}, nil
+}
+
+// An advisoryTurn lets one session migrate a PostgreSQL database at a time. It waits in
+// the server, where goose's own asks again every few seconds.
+type advisoryTurn struct{}
+
+// advisoryKey is "mintmark" in ASCII. Locks are per database.
+const advisoryKey = 0x6d696e746d61726b
+
+// SessionLock waits for the turn.
+func (advisoryTurn) SessionLock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(advisoryKey))
+	return err
+}
+
+// SessionUnlock gives the turn to the next.
+func (advisoryTurn) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
+	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1)`, int64(advisoryKey))
+	return err
+}
