@@ -12,6 +12,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/gorilla/mux"
+
 	"mintmark/internal/secret"
 )
 
@@ -70,7 +72,7 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // edge is where every request comes in. Whatever its handler does, the request leaves one
 // line in the log.
-func (s *Server) edge(router http.Handler, prefix string) http.Handler {
+func (s *Server) edge(router *mux.Router, prefix string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{ResponseWriter: w, start: time.Now(), address: s.proxies.address(r), id: s.requestID(r)}
 		h := w.Header()
@@ -90,7 +92,13 @@ func (s *Server) edge(router http.Handler, prefix string) http.Handler {
 			s.notFound(x, r)
 			return
 		}
-		router.ServeHTTP(x, inner)
+		// Not router.ServeHTTP: it copies the request twice, for variables that nobody asks for.
+		var to mux.RouteMatch
+		if !router.Match(inner, &to) || to.Handler == nil {
+			s.notFound(x, r)
+			return
+		}
+		to.Handler.ServeHTTP(x, inner)
 	})
 }
 

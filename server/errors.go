@@ -41,16 +41,15 @@ var statuses = map[string]int{
 
 // Refusals that the server itself makes.
 var (
-	errNotFound   = &refusal{status: 404, code: "not_found", title: "Page not found", text: "There is nothing at this address."}
-	errBadPath    = &refusal{status: 400, code: "invalid_request", title: "Not a valid address", text: "The address contains characters that it can not contain."}
-	errMethod     = &refusal{status: 405, code: "invalid_request", title: "Not possible this way", text: "This address can not be used with that HTTP method."}
-	errTooLarge   = &refusal{status: 413, code: "invalid_request", title: "Too much was sent", text: "The request is too large."}
-	errCrossSite  = &refusal{status: 403, code: "access_denied", title: "Sent from another site", text: "This form was sent from a page of another site. Open the page here and try again."}
-	errOurs       = &refusal{status: 500, code: "server_error", title: "Something went wrong here", text: "This is not your fault. Try again; if it happens again, tell whoever runs this server the number below."}
-	errNotNow     = &refusal{status: 503, code: "temporarily_unavailable", title: "Not available right now", text: "The server can not answer at the moment. Try again in a few seconds.", retry: 2 * time.Second}
-	errTooMany    = &refusal{status: 429, code: "temporarily_unavailable", title: "Too many attempts", text: "There were too many attempts. Wait a while and try again."}
-	errGivenUp    = &refusal{status: 499, code: "canceled"} // nobody is there to read it
-	errBadRequest = &refusal{status: 400, code: "invalid_request", title: "This can not go on", text: "The request is not one that this server understands."}
+	errNotFound  = &refusal{status: 404, code: "not_found", title: "Page not found", text: "There is nothing at this address."}
+	errBadPath   = &refusal{status: 400, code: "invalid_request", title: "Not a valid address", text: "The address contains characters that it can not contain."}
+	errMethod    = &refusal{status: 405, code: "invalid_request", title: "Not possible this way", text: "This address can not be used with that HTTP method."}
+	errTooLarge  = &refusal{status: 413, code: "invalid_request", title: "Too much was sent", text: "The request is too large."}
+	errCrossSite = &refusal{status: 403, code: "access_denied", title: "Sent from another site", text: "This form was sent from a page of another site. Open the page here and try again."}
+	errOurs      = &refusal{status: 500, code: "server_error", title: "Something went wrong here", text: "This is not your fault. Try again; if it happens again, tell whoever runs this server the number below."}
+	errNotNow    = &refusal{status: 503, code: "temporarily_unavailable", title: "Not available right now", text: "The server can not answer at the moment. Try again in a few seconds.", retry: 2 * time.Second}
+	errTooMany   = &refusal{status: 429, code: "temporarily_unavailable", title: "Too many attempts", text: "There were too many attempts. Wait a while and try again."}
+	errGivenUp   = &refusal{status: 499, code: "canceled"} // nobody is there to read it
 )
 
 func (f *refusal) Error() string { return f.code + ": " + f.text }

@@ -80,7 +80,6 @@ func (s *Server) newRouter(routes []route) *mux.Router {
 	for _, r := range routes {
 		router.Handle(r.path, s.serve(r))
 	}
-	router.NotFoundHandler = http.HandlerFunc(s.notFound)
 	return router
 }
 

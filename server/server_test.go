@@ -39,7 +39,7 @@ func (l *log) reset() {
 }
 
 // start builds a server on a new SQLite database.
-func start(t *testing.T, change ...func(*Config)) (*Server, *log) {
+func start(t testing.TB, change ...func(*Config)) (*Server, *log) {
 	t.Helper()
 	l := &log{}
 	cfg := Config{
