@@ -275,6 +275,34 @@ func TestCopiesThatRotateAtOnceMakeOneGeneration(t *testing.T) {
 	}
 }
 
+// rival is a store on which another copy announces a key just before ours is added.
+type rival struct {
+	keys.Store
+	other *keys.Keyring
+	once  sync.Once
+}
+
+func (r *rival) AddSigningKey(ctx context.Context, record keys.Record) error {
+	r.once.Do(func() { r.other.Rotate(ctx, record.Alg, false) })
+	return r.Store.AddSigningKey(ctx, record)
+}
+
+func TestAnEmergencyDoesNotTakeAnAnnouncementForAnAnswer(t *testing.T) {
+	each(t, func(t *testing.T, open func() keys.Store) {
+		k := copyOf(t, &rival{Store: open(), other: started(t, open())})
+		made, err := k.Rotate(t.Context(), keys.ES256, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := kid(t, sign(t, k, keys.ES256, "JWT", "{}")); got != made {
+			t.Errorf("%s signs and not %s", got, made)
+		}
+		if n := len(k.List(time.Now())); n != 4 { // two, one announced, and ours
+			t.Errorf("there are %d keys", n)
+		}
+	})
+}
+
 func TestRotateNow(t *testing.T) {
 	each(t, func(t *testing.T, open func() keys.Store) {
 		k, other := started(t, open()), started(t, open())

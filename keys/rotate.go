@@ -129,10 +129,19 @@ func (k *Keyring) Rotate(ctx context.Context, alg Alg, immediately bool) (kid st
 	if err := k.load(ctx); err != nil {
 		return "", err
 	}
-	return k.rotate(ctx, alg, immediately)
+	for {
+		kid, err := k.rotate(ctx, alg, immediately)
+		if kid != "" || !errors.Is(err, ErrConflict) {
+			return kid, err
+		}
+		// Another copy was faster with a key that signs later than ours should. Now there is
+		// one more, so this ends.
+	}
 }
 
-func (k *Keyring) rotate(ctx context.Context, alg Alg, immediately bool) (string, error) {
+// rotate is one attempt. It returns [ErrConflict] if another copy was faster, and its key
+// does not do.
+func (k *Keyring) rotate(ctx context.Context, alg Alg, immediately bool) (kid string, err error) {
 	r := k.view.Load().rings[alg]
 	if next, ok := r.announced(); ok && !immediately {
 		return next.ID, nil
@@ -142,22 +151,23 @@ func (k *Keyring) rotate(ctx context.Context, alg Alg, immediately bool) (string
 	if !immediately && r.signs >= 0 {
 		signsAt = now.Add(k.cfg.lead())
 	}
-	kid, err := k.add(ctx, alg, r.next(), now, signsAt)
-	if err != nil && !errors.Is(err, ErrConflict) {
-		return "", err
+	kid, conflict := k.add(ctx, alg, r.next(), now, signsAt)
+	if conflict != nil && !errors.Is(conflict, ErrConflict) {
+		return "", conflict
 	}
-	conflict := err
 	if err := k.load(ctx); err != nil {
-		return "", err
+		return kid, err
 	}
 	if conflict == nil {
 		return kid, nil
 	}
-	// Another copy was faster. Its key is ours as well, if it signs when ours would have.
 	r = k.view.Load().rings[alg]
+	if len(r.keys) == 0 {
+		return "", errors.New("keys: the database has a key of this generation, and does not show it")
+	}
 	newest := r.keys[len(r.keys)-1]
 	if newest.RevokedAt.IsZero() && !newest.SignsAt.After(signsAt.Add(k.cfg.Skew)) {
-		return newest.ID, nil
+		return newest.ID, nil // it signs when ours would have
 	}
 	return "", conflict
 }
