@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -74,7 +75,7 @@ type visitor struct {
 	session accounts.Session
 }
 
-func (h *house) visitor(t *testing.T) visitor {
+func (h *house) visitor(t testing.TB) visitor {
 	t.Helper()
 	a := h.person(t)
 	return visitor{a, h.browser(t).signIn(a)}
@@ -255,4 +256,10 @@ func postingBody(r *http.Request, body string) *http.Request {
 	other := httptest.NewRequest("POST", r.URL.String(), strings.NewReader(body))
 	other.Header = r.Header
 	return other
+}
+
+// atHash is at_hash as OpenID Connect Core §3.1.3.6 has it.
+func atHash(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:16])
 }

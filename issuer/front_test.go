@@ -49,7 +49,7 @@ func inEach(t *testing.T, tell func(t *testing.T, h *house, copies func() *house
 	})
 }
 
-func newHouse(t *testing.T, db *storage.DB) *house {
+func newHouse(t testing.TB, db *storage.DB) *house {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	sealer, err := secret.NewSealer(make([]byte, 32))
@@ -102,7 +102,7 @@ func (h *house) client(t *testing.T, change func(*issuer.Client)) issuer.Client 
 }
 
 // person makes an account.
-func (h *house) person(t *testing.T) accounts.Account {
+func (h *house) person(t testing.TB) accounts.Account {
 	t.Helper()
 	a, err := h.directory.Add(t.Context(), accounts.New{Email: secret.NewShortID() + "@example.com", Name: "Anna"})
 	if err != nil {
@@ -124,12 +124,12 @@ func (h *house) hint(t *testing.T, client, sub, sid string) string {
 
 // A browser keeps cookies and follows redirects, as long as they stay at the issuer.
 type browser struct {
-	t       *testing.T
+	t       testing.TB
 	h       *house
 	cookies map[string]*http.Cookie
 }
 
-func (h *house) browser(t *testing.T) *browser {
+func (h *house) browser(t testing.TB) *browser {
 	return &browser{t: t, h: h, cookies: map[string]*http.Cookie{}}
 }
 
