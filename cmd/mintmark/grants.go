@@ -25,7 +25,7 @@ func grantsList(a *access) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return out.list(items, "id", column{"USER", "user_id"}, column{"CLIENT", "client_id"}, column{"SCOPE", "scope"}, column{"SINCE", "granted_at"})
+			return out.list(items, "id", column{"GRANT", "id"}, column{"SCOPE", "scope"}, column{"SINCE", "granted_at"})
 		}),
 	}
 	c.Flags().StringVar(&user, "user", "", "only of this person (id or e-mail address)")
@@ -34,16 +34,22 @@ func grantsList(a *access) *cobra.Command {
 }
 
 func grantsRevoke(a *access) *cobra.Command {
-	return &cobra.Command{
-		Use: "revoke USER CLIENT_ID | GRANT", Short: "Forget a person's consent and revoke what the application got by it", Args: cobra.RangeArgs(1, 2),
+	var user, client string
+	c := &cobra.Command{
+		Use: "revoke GRANT | --user USER --client CLIENT_ID", Short: "Forget a person's consent and revoke what the application got by it", Args: cobra.MaximumNArgs(1),
 		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
-			grant := args[0]
-			if len(args) == 2 {
-				user, err := at.userID(ctx, args[0])
+			var grant string
+			switch {
+			case len(args) == 1 && user == "" && client == "":
+				grant = args[0]
+			case len(args) == 0 && user != "" && client != "":
+				id, err := at.userID(ctx, user)
 				if err != nil {
 					return err
 				}
-				grant = user + ":" + args[1]
+				grant = id + ":" + client
+			default:
+				return usageError("which grant? Say its id, as `mintmark grants list` shows it, or --user and --client")
 			}
 			if _, err := at.do(ctx, http.MethodDelete, "/grants/"+url.PathEscape(grant), nil); err != nil {
 				return err
@@ -51,4 +57,7 @@ func grantsRevoke(a *access) *cobra.Command {
 			return out.did("id", grant, "was revoked")
 		}),
 	}
+	c.Flags().StringVar(&user, "user", "", "whose consent (id or e-mail address)")
+	c.Flags().StringVar(&client, "client", "", "for which application (client id)")
+	return c
 }

@@ -39,7 +39,8 @@ func TestScripts(t *testing.T) {
 
 // ready FOLDER waits until the server of a data folder serves.
 func ready(ts *testscript.TestScript, neg bool, args []string) {
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	// A minute, because with the race detector on a busy machine the first keys take their time.
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		a, err := folder(ts.MkAbs(args[0])).read()
 		if err != nil {
 			continue
@@ -51,7 +52,7 @@ func ready(ts *testscript.TestScript, neg bool, args []string) {
 			return
 		}
 	}
-	ts.Fatalf("the server is not ready after 20 s")
+	ts.Fatalf("the server is not ready after a minute")
 }
 
 // certificate CERT KEY makes a certificate for loopback that nobody vouches for.
