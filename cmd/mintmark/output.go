@@ -84,7 +84,7 @@ func (p *printer) list(items []json.RawMessage, id string, columns ...column) er
 		for _, c := range columns {
 			cells = append(cells, plain(members.value(c.member)))
 		}
-		fmt.Fprintln(t, strings.TrimRight(strings.Join(cells, "\t"), "\t"))
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	return t.Flush()
 }
