@@ -241,6 +241,11 @@ func TestWhoIsGoingToSignInIsKnown(t *testing.T) {
 		if seen := v.press(page, "login-continue"); seen.at.Query().Get("code") == "" {
 			t.Errorf("continued: %s: %s", seen.at, seen.body)
 		}
+		// Core 5.5: only Bob will do, so there is nothing to continue with.
+		page = v.open(h.authorize("prompt", "select_account", "claims", `{"id_token":{"sub":{"value":"`+bob.ID+`"}}}`))
+		if page.has("login-continue") || !page.has("login-submit") {
+			t.Errorf("somebody else is wanted: %s", page.body)
+		}
 		page = v.open(h.authorize("prompt", "select_account"))
 		if seen := v.signIn(page, bob); !seen.has("consent-approve") {
 			t.Errorf("another account: %s: %s", seen.at, seen.body)
