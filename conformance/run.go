@@ -99,11 +99,11 @@ func startIn(t testing.TB, data, database string, flags ...string) *Server {
 		if err != nil {
 			continue
 		}
-		var about struct{ Issuer, Server string }
+		var about struct{ Issuer, Address string }
 		if json.Unmarshal(text, &about) != nil {
 			continue
 		}
-		s.Issuer, s.Address = about.Issuer, about.Server
+		s.Issuer, s.Address = about.Issuer, about.Address
 		if resp, err := client.Get(s.Address + "/readyz"); err == nil {
 			resp.Body.Close()
 			if resp.StatusCode == http.StatusOK {
