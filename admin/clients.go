@@ -20,6 +20,7 @@ type Metadata struct {
 	GrantTypes             []string       `json:"grant_types,omitempty"`
 	ResponseTypes          []string       `json:"response_types,omitempty"`
 	AuthMethod             *string        `json:"token_endpoint_auth_method,omitempty" nullable:"true"`
+	AnySecretMethod        *bool          `json:"any_secret_method,omitempty" nullable:"true" doc:"Nobody chose the method: the secret may come in the header or in the body"`
 	AuthSigningAlg         *string        `json:"token_endpoint_auth_signing_alg,omitempty" nullable:"true"`
 	JWKS                   map[string]any `json:"jwks,omitempty" nullable:"true" doc:"The client's public keys, RFC 7517 §5"`
 	JWKSURI                *string        `json:"jwks_uri,omitempty" nullable:"true" doc:"Where the client's public keys are"`

@@ -131,6 +131,10 @@ func (p *Person) Post(address string, form url.Values) Page {
 
 func (p *Person) do(r *http.Request) Page {
 	p.t.Helper()
+	// What tells a browser from a program: some servers only redirect the former.
+	r.Header.Set("Accept", "text/html,application/xhtml+xml,*/*;q=0.8")
+	r.Header.Set("Sec-Fetch-Mode", "navigate")
+	r.Header.Set("Sec-Fetch-Dest", "document")
 	resp, err := p.http.Do(r)
 	if err != nil {
 		p.t.Fatalf("%s %s: %v\nseen: %s", r.Method, r.URL, err, strings.Join(p.Seen, "\n      "))

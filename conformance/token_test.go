@@ -280,7 +280,8 @@ func TestClientCredentials(t *testing.T) {
 
 func TestClientAuthentication(t *testing.T) {
 	story(t, func(t *testing.T, op *conformance.Server) {
-		basic := newApp(t, op, "service", "--scope", "a")
+		basic := newApp(t, op, "service", "--scope", "a", "--auth-method", "client_secret_basic")
+		either := newApp(t, op, "service", "--scope", "a")
 		form := newApp(t, op, "service", "--scope", "a", "--auth-method", "client_secret_post")
 		at := op.Issuer + "/oauth/token"
 		cc := func(more ...string) url.Values {
@@ -296,6 +297,8 @@ func TestClientAuthentication(t *testing.T) {
 		}{
 			{"RFC 6749 2.3.1, basic", post(t, at, cc(), use(basic.ID, basic.Secret)), "ok"},
 			{"RFC 6749 2.3.1, post", post(t, at, cc("client_id", form.ID, "client_secret", form.Secret)), "ok"},
+			{"nobody chose, so basic will do", post(t, at, cc(), use(either.ID, either.Secret)), "ok"},
+			{"nobody chose, so post will do", post(t, at, cc("client_id", either.ID, "client_secret", either.Secret)), "ok"},
 			{"Core 9, post is not this client's method", post(t, at, cc("client_id", basic.ID, "client_secret", basic.Secret)), "invalid_client"},
 			{"Core 9, basic is not this client's method", post(t, at, cc(), use(form.ID, form.Secret)), "invalid_client"},
 			{"RFC 6749 2.3, two methods at once", post(t, at, cc("client_id", basic.ID, "client_secret", basic.Secret), use(basic.ID, basic.Secret)), "invalid_request"},

@@ -18,34 +18,37 @@ type Client struct {
 	Name string `json:"client_name,omitempty"`
 	Type string `json:"client_type,omitempty"` // web, spa, native, device, service, mcp
 
-	RedirectURIs           []string        `json:"redirect_uris,omitempty"`
-	PostLogoutRedirectURIs []string        `json:"post_logout_redirect_uris,omitempty"`
-	GrantTypes             []string        `json:"grant_types,omitempty"`
-	ResponseTypes          []string        `json:"response_types,omitempty"`
-	AuthMethod             string          `json:"token_endpoint_auth_method,omitempty"`
-	AuthSigningAlg         string          `json:"token_endpoint_auth_signing_alg,omitempty"`
-	JWKS                   json.RawMessage `json:"jwks,omitempty"`
-	JWKSURI                string          `json:"jwks_uri,omitempty"`
-	Scopes                 []string        `json:"-"` // written as "scope", space-separated: what it may ask for
-	IDTokenAlg             string          `json:"id_token_signed_response_alg,omitempty"`
-	AccessTokenFormat      string          `json:"access_token_format,omitempty"` // "jwt" or "opaque"
-	AccessTokenAlg         string          `json:"access_token_signed_response_alg,omitempty"`
-	RequirePKCE            bool            `json:"require_pkce"`
-	RequirePAR             bool            `json:"require_pushed_authorization_requests,omitempty"`
-	RequireDPoP            bool            `json:"dpop_bound_access_tokens,omitempty"`
-	Consent                string          `json:"consent,omitempty"`  // "once" (remembered), "always", "never"
-	Audience               []string        `json:"audience,omitempty"` // aud of its access tokens; empty: the issuer
-	DefaultMaxAge          *int64          `json:"default_max_age,omitempty"`
-	RequireAuthTime        bool            `json:"require_auth_time,omitempty"`
-	Contacts               []string        `json:"contacts,omitempty"`
-	URI                    string          `json:"client_uri,omitempty"`
-	LogoURI                string          `json:"logo_uri,omitempty"`
-	PolicyURI              string          `json:"policy_uri,omitempty"`
-	TermsURI               string          `json:"tos_uri,omitempty"`
-	Secrets                []ClientSecret  `json:"-"`
-	CreatedAt              time.Time       `json:"-"`
-	UpdatedAt              time.Time       `json:"-"`
-	DisabledAt             time.Time       `json:"-"` // zero if enabled
+	RedirectURIs           []string `json:"redirect_uris,omitempty"`
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
+	GrantTypes             []string `json:"grant_types,omitempty"`
+	ResponseTypes          []string `json:"response_types,omitempty"`
+	AuthMethod             string   `json:"token_endpoint_auth_method,omitempty"`
+	// AnySecretMethod says that nobody chose AuthMethod: the secret may come in the header or
+	// in the body, because libraries differ in which they begin with.
+	AnySecretMethod   bool            `json:"any_secret_method,omitempty"`
+	AuthSigningAlg    string          `json:"token_endpoint_auth_signing_alg,omitempty"`
+	JWKS              json.RawMessage `json:"jwks,omitempty"`
+	JWKSURI           string          `json:"jwks_uri,omitempty"`
+	Scopes            []string        `json:"-"` // written as "scope", space-separated: what it may ask for
+	IDTokenAlg        string          `json:"id_token_signed_response_alg,omitempty"`
+	AccessTokenFormat string          `json:"access_token_format,omitempty"` // "jwt" or "opaque"
+	AccessTokenAlg    string          `json:"access_token_signed_response_alg,omitempty"`
+	RequirePKCE       bool            `json:"require_pkce"`
+	RequirePAR        bool            `json:"require_pushed_authorization_requests,omitempty"`
+	RequireDPoP       bool            `json:"dpop_bound_access_tokens,omitempty"`
+	Consent           string          `json:"consent,omitempty"`  // "once" (remembered), "always", "never"
+	Audience          []string        `json:"audience,omitempty"` // aud of its access tokens; empty: the issuer
+	DefaultMaxAge     *int64          `json:"default_max_age,omitempty"`
+	RequireAuthTime   bool            `json:"require_auth_time,omitempty"`
+	Contacts          []string        `json:"contacts,omitempty"`
+	URI               string          `json:"client_uri,omitempty"`
+	LogoURI           string          `json:"logo_uri,omitempty"`
+	PolicyURI         string          `json:"policy_uri,omitempty"`
+	TermsURI          string          `json:"tos_uri,omitempty"`
+	Secrets           []ClientSecret  `json:"-"`
+	CreatedAt         time.Time       `json:"-"`
+	UpdatedAt         time.Time       `json:"-"`
+	DisabledAt        time.Time       `json:"-"` // zero if enabled
 }
 
 // A ClientSecret is one secret of a client. A client has two while one is being replaced.

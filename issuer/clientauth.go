@@ -153,7 +153,7 @@ func (p *Provider) authenticate(r *http.Request, f form, now time.Time) (*Client
 	if err != nil {
 		return nil, err
 	}
-	if client.AuthMethod != shown.method {
+	if !client.authenticatesBy(shown.method) {
 		return nil, errUnproven(shown.header).because(errors.New("the client is registered for " + client.AuthMethod + ", not for " + shown.method))
 	}
 	if shown.method == "none" {
@@ -170,6 +170,13 @@ func (p *Provider) authenticate(r *http.Request, f form, now time.Time) (*Client
 		return nil, errUnproven(shown.header).because(errors.New("the secret of " + client.ID + " is wrong or expired"))
 	}
 	return client, nil
+}
+
+// authenticatesBy says whether a client may authenticate with a method: the one that it is
+// registered for. If nobody chose one, both ways of sending the secret will do; neither is
+// weaker than the other.
+func (c *Client) authenticatesBy(method string) bool {
+	return c.AuthMethod == method || c.AnySecretMethod && (method == "client_secret_basic" || method == "client_secret_post")
 }
 
 // prover finds the client that a proof names.

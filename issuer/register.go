@@ -79,6 +79,9 @@ func (p *Provider) Revise(was, spec Client, now time.Time) (Client, error) {
 	c := spec.clone()
 	c.ID, c.Secrets = was.ID, slices.Clone(was.Secrets)
 	c.CreatedAt, c.UpdatedAt, c.DisabledAt = was.CreatedAt, now, was.DisabledAt
+	if c.AuthMethod != was.AuthMethod {
+		c.AnySecretMethod = false // now somebody chose
+	}
 	if err := p.complete(&c); err != nil {
 		return Client{}, err
 	}
@@ -103,8 +106,9 @@ func (p *Provider) complete(c *Client) error {
 		c.GrantTypes = slices.Clone(kind.grants)
 	}
 	if c.AuthMethod == "" {
-		c.AuthMethod = kind.method
+		c.AuthMethod, c.AnySecretMethod = kind.method, true
 	}
+	c.AnySecretMethod = c.AnySecretMethod && c.hasSecret()
 	code := c.allows("authorization_code")
 	if len(c.ResponseTypes) == 0 && code {
 		c.ResponseTypes = []string{"code"}

@@ -134,6 +134,7 @@ func TestTheApplicationGoesOnToAnotherOrigin(t *testing.T) {
 func TestSignInWithTheKeyboardAlone(t *testing.T) {
 	op, app := start(t)
 	b := newTab(t, op)
+	b.refused = true
 	b.open(app.authorize())
 	b.see("login-submit")
 	b.press(email) // the field has the focus
@@ -185,7 +186,7 @@ func TestSignOutReturnsToTheApplication(t *testing.T) {
 	b := newTab(t, op)
 	b.open(op.Issuer + "/login")
 	b.signIn()
-	b.reach(op.Issuer + "/")
+	b.see("sign-out")
 	// The hint is of somebody else, so the person is asked.
 	b.open(op.Issuer + "/end_session?" + url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {app.here + "/bye"}, "state": {"s"}}.Encode())
 	b.see("logout-cancel")
@@ -241,7 +242,6 @@ func TestSetUpByTheLink(t *testing.T) {
 	b.press("root@example.com") // the next field has the focus
 	b.fill("password", conformance.Password)
 	b.click("setup-submit")
-	b.reach(op.Issuer + "/")
 	b.see("sign-out")
 	b.open(link)
 	b.see("login-link")
