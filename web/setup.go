@@ -71,7 +71,6 @@ func (s *Site) Setup(w http.ResponseWriter, r *http.Request) error {
 		return s.setupDone(w, page, status)
 	}
 	page.Fields = slices.Clone(setupFields)
-	page.Fields[0].Focus = true
 	if r.Method != http.MethodPost {
 		return s.show(w, http.StatusOK, "setup", page, allow{script: true})
 	}

@@ -129,6 +129,10 @@ func TestTheApplicationGoesOnToAnotherOrigin(t *testing.T) {
 	b.click("consent-approve")
 	b.reach(app.third + "/end")
 	b.see("arrived")
+	b.open(app.authorize("redirect_uri", app.here+"/on", "response_mode", "form_post", "prompt", "consent"))
+	b.click("consent-approve")
+	b.reach(app.third + "/end")
+	b.see("arrived")
 }
 
 func TestSignInWithTheKeyboardAlone(t *testing.T) {
