@@ -132,7 +132,7 @@ func TestPrivateKeyJWT(t *testing.T) {
 		all := jwks(t, es, rs, ed)
 		c := h.app(t, robot(all, nil))
 		pinned := h.app(t, robot(all, func(c *issuer.Client) { c.AuthSigningAlg = "ES256" }))
-		bySecret := h.app(t, service("a"))
+		bySecret := h.app(t, func(c *issuer.Client) { service("a")(c); c.JWKS = all })
 		id := c.ID
 		now := time.Now()
 		none := "eyJhbGciOiJub25lIn0." + strings.Split(es.sign(t, saying(id)), ".")[1] + "."

@@ -22,6 +22,7 @@ func TestACodeIsRedeemed(t *testing.T) {
 		v := h.visitor(t)
 		unbound := func(a *issuer.Authorization) { a.Challenge = "" }
 		implied := func(a *issuer.Authorization) { a.RedirectURI = "" }
+		easy := func(a *issuer.Authorization) { a.Challenge = s256(theVerifier[:42]) }
 		late := func(a *issuer.Authorization) { a.CodeExpiresAt = time.Now().Add(-time.Second) }
 		for _, tt := range []struct {
 			name    string
@@ -42,6 +43,7 @@ func TestACodeIsRedeemed(t *testing.T) {
 			{"RFC 7636 4.6, another verifier", web, nil, []string{"code_verifier", strings.Repeat("a", 43)}, "invalid_grant"},
 			{"RFC 7636 4.6, the challenge in place of the verifier", web, nil, []string{"code_verifier", theChallenge}, "invalid_grant"},
 			{"RFC 7636 4.1, a verifier of 42 characters", web, nil, []string{"code_verifier", theVerifier[:42]}, "invalid_grant"},
+			{"RFC 7636 4.1, a verifier of 42 characters that matches", web, easy, []string{"code_verifier", theVerifier[:42]}, "invalid_grant"},
 			{"RFC 7636 4.1, a verifier of 129 characters", web, nil, []string{"code_verifier", strings.Repeat("a", 129)}, "invalid_grant"},
 			{"RFC 9700 2.1.1, the verifier is left out", web, nil, []string{"code_verifier", "-"}, "invalid_grant"},
 			{"RFC 9700 2.1.1, the verifier is empty", web, nil, []string{"code_verifier", ""}, "invalid_grant"},
@@ -74,7 +76,16 @@ func TestACodeIsRedeemed(t *testing.T) {
 			t.Errorf("after all that, its client: %v", got.refusal)
 		}
 
+		// Coming late is no replay.
+		code = h.code(t, web, v, late)
+		h.redeem(t, web, code)
+		if a := h.authorization(t, code); !a.RevokedAt.IsZero() {
+			t.Errorf("an expired code was taken for a replay: %s", a.RevokeReason)
+		}
+
 		// The name of a code is no secret. Who has only that learns nothing, not even that it is spent.
+		code = h.code(t, web, v, nil)
+		h.redeem(t, web, code)
 		id, _ := h.mint.Parse(secret.KindCode, code)
 		guess := h.mint.Issue(secret.KindCode, id).Reveal()
 		unknown := h.mint.Issue(secret.KindCode, secret.NewID("")).Reveal()
@@ -231,6 +242,14 @@ func TestARefreshTokenIsUsed(t *testing.T) {
 		again := h.renew(t, web, token)
 		if again.str("refresh_token") != second.str("refresh_token") || again.str("access_token") == second.str("access_token") {
 			t.Errorf("in the grace: %s", again.w.Body)
+		}
+
+		opaque := h.app(t, func(c *issuer.Client) { c.AccessTokenFormat = "opaque" })
+		old := h.redeem(t, opaque, h.code(t, opaque, v, nil)).str("refresh_token")
+		for range 2 {
+			if got := h.good(t, opaque, h.renew(t, opaque, old).str("access_token")); got != "userinfo introspection" {
+				t.Errorf("in the grace, an opaque access token: %q", got)
+			}
 		}
 
 		for _, tt := range []struct{ scope, want, has string }{

@@ -74,6 +74,6 @@ func (p *Provider) revokeAccess(ctx context.Context, c *Client, text string, now
 	if s.ClientID != c.ID {
 		return errNotTheirs()
 	}
-	// A second longer: exp is cut to seconds.
-	return p.Store.RevokeToken(ctx, s.ID, time.Unix(s.Expires+1, 0))
+	// Longer than it lives: another copy's clock may be behind.
+	return p.Store.RevokeToken(ctx, s.ID, time.Unix(s.Expires, 0).Add(skew))
 }
