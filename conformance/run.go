@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -67,6 +68,7 @@ func startIn(t testing.TB, data, database string, flags ...string) *Server {
 	}
 	s := &Server{Data: data, t: t, log: new(bytes.Buffer), mu: new(sync.Mutex)}
 	s.cmd = exec.Command(Program(t), args...)
+	s.cmd.Env = Environment()
 	s.cmd.Stdout = locked{s}
 	s.cmd.Stderr = locked{s}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -113,6 +115,12 @@ func startIn(t testing.TB, data, database string, flags ...string) *Server {
 	}
 	t.Fatalf("the server was not ready after 20 s\n%s", s.Log())
 	return nil
+}
+
+// Environment is ours without what configures the tests: the program refuses names that it
+// does not know.
+func Environment() []string {
+	return slices.DeleteFunc(os.Environ(), func(pair string) bool { return strings.HasPrefix(pair, "MINTMARK_") })
 }
 
 // Copy runs another copy of the server on the same database and with the same issuer and
@@ -170,6 +178,7 @@ func (s *Server) run(stdin io.Reader, args ...string) []byte {
 	s.t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.Command(Program(s.t), append(args, "--data", s.Data, "--output", "json")...)
+	cmd.Env = Environment()
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = stdin, &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		s.t.Fatalf("mintmark %s: %v\n%s", strings.Join(args, " "), err, stderr.String())

@@ -117,7 +117,7 @@ func TestTwoCopiesBehindAProxy(t *testing.T) {
 	for i := range copies {
 		copies[i] = exec.Command(conformance.Program(t), "serve")
 		copies[i].Dir = dir
-		copies[i].Env = append(os.Environ(), "MINTMARK_ISSUER="+issuer, "MINTMARK_LISTEN=127.0.0.1:"+ports[i],
+		copies[i].Env = append(conformance.Environment(), "MINTMARK_ISSUER="+issuer, "MINTMARK_LISTEN=127.0.0.1:"+ports[i],
 			"MINTMARK_DATABASE_URL_FILE="+filepath.Join(dir, "database_url"),
 			"MINTMARK_SECRETS_ENCRYPTION_KEY_FILE="+filepath.Join(dir, "encryption_key"),
 			"MINTMARK_TRUSTED_PROXIES=127.0.0.0/8")
