@@ -14,10 +14,10 @@ import (
 	"github.com/gorilla/mux"
 )
 
-const (
-	maxBody  = 256 << 10
-	maxDepth = 32
-)
+// MaxBody is how large a request's body may be, in bytes.
+const MaxBody = 256 << 10
+
+const maxDepth = 32
 
 // checkTarget refuses an address that no operation could mean: one that is not UTF-8, holds
 // a NUL or repeats a parameter.

@@ -43,9 +43,10 @@ var (
 	unavailable       = kind{http.StatusServiceUnavailable, "unavailable"}
 )
 
-// byStatus is what the library refuses by itself.
+// byStatus is what the library and the server around us refuse by themselves.
 var byStatus = map[int]kind{
-	400: badRequest, 408: timeout, 413: tooLarge, 415: unsupported, 422: invalid,
+	400: badRequest, 404: notFound, 405: methodNotAllowed, 408: timeout, 413: tooLarge, 415: unsupported,
+	422: invalid, 500: internal, 503: unavailable,
 }
 
 // A Problem is a refusal, RFC 9457. It tells what to do about it, and nothing of the inside.
@@ -84,6 +85,18 @@ func (p *Problem) because(err error) *Problem {
 // field adds what is wrong with one part of the request.
 func (p *Problem) field(in, name, detail string) *Problem {
 	p.Errors = append(p.Errors, FieldProblem{in, name, detail})
+	return p
+}
+
+// Refuse returns the problem of a status for whoever stands before the API and refuses a
+// request in its name: with the code that the API itself would use.
+func Refuse(status int, detail, requestID string) *Problem {
+	k, ok := byStatus[status]
+	if !ok {
+		k = kind{status, internal.code}
+	}
+	p := refuse(k, "%s", detail)
+	p.RequestID = requestID
 	return p
 }
 
@@ -186,9 +199,9 @@ func (a *api) rewrite(ctx huma.Context, _ string, v any) (any, error) {
 		return v, nil
 	}
 	k, ok := byStatus[model.Status]
-	if !ok {
+	if !ok || k.status >= 500 {
 		a.Log.ErrorContext(ctx.Context(), "the admin API failed", "err", model, "request_id", a.RequestID(ctx.Context()))
-		k = kind{model.Status, "internal"}
+		k = kind{model.Status, internal.code}
 	}
 	p := refuse(k, "")
 	p.RequestID = a.RequestID(ctx.Context())
@@ -207,7 +220,7 @@ func (a *api) rewrite(ctx huma.Context, _ string, v any) (any, error) {
 			p.Detail += "."
 		}
 	case k == tooLarge:
-		p.Detail = fmt.Sprintf("The body is larger than %d KiB.", maxBody>>10)
+		p.Detail = fmt.Sprintf("The body is larger than %d KiB.", MaxBody>>10)
 	case model.Detail != "":
 		p.Detail = strings.ToUpper(model.Detail[:1]) + model.Detail[1:] + "."
 	}

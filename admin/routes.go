@@ -70,7 +70,7 @@ func (r route) operation() huma.Operation {
 		DefaultStatus: r.status,
 		Summary:       r.about,
 		Tags:          []string{r.resource()},
-		MaxBodyBytes:  maxBody,
+		MaxBodyBytes:  MaxBody,
 		// OpenAPI 3.1 allows the names of scopes for every type of scheme.
 		Security: []map[string][]string{{"apiKey": scopes}, {"bearer": scopes}},
 		Metadata: map[string]any{scopeOf: r.scope},

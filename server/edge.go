@@ -21,6 +21,7 @@ import (
 type exchange struct {
 	http.ResponseWriter
 	id      string
+	say     voice  // how it is told no
 	route   string // the template, never the path: a path can carry a sealed request
 	address netip.Addr
 	start   time.Time
@@ -83,19 +84,20 @@ func (s *Server) edge(router *mux.Router, prefix string) http.Handler {
 		}
 		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
 		defer s.finish(x, r)
+		x.say = voiceOf(r, prefix)
 		if err := admit(r); err != nil {
-			s.refuse(x, r, inAPage, err)
+			s.refuse(x, r, x.say, err)
 			return
 		}
 		inner := below(r, prefix)
 		if inner == nil {
-			s.notFound(x, r)
+			s.refuse(x, r, x.say, errNotFound)
 			return
 		}
 		// Not router.ServeHTTP: it copies the request twice, for variables that nobody asks for.
 		var to mux.RouteMatch
 		if !router.Match(inner, &to) || to.Handler == nil {
-			s.notFound(x, r)
+			s.refuse(x, r, x.say, errNotFound)
 			return
 		}
 		to.Handler.ServeHTTP(x, inner)
@@ -204,14 +206,14 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 	s.log.LogAttrs(r.Context(), level, "request", line...)
 }
 
-// answerPanic answers a request whose handler panicked, unless the error page panics too.
+// answerPanic answers a request whose handler panicked, unless saying so panics too.
 func (s *Server) answerPanic(x *exchange, r *http.Request) {
 	defer func() {
 		if recover() != nil && x.status == 0 {
 			x.WriteHeader(http.StatusInternalServerError)
 		}
 	}()
-	s.refuse(x, r, inAPage, errOurs)
+	s.refuse(x, r, x.say, errOurs)
 }
 
 // method returns the name of a method that exists, for logs and metrics: the client chooses it.

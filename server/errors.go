@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"mintmark/accounts"
+	"mintmark/admin"
 	"mintmark/internal/secret"
 	"mintmark/issuer"
 	"mintmark/keys"
@@ -181,6 +182,18 @@ func challenge(f *refusal) string {
 // inAPage is how people are told.
 func inAPage(s *Server, w http.ResponseWriter, r *http.Request, f *refusal) {
 	s.site.Error(w, r, f.status, f.code, f.title, f.text, RequestID(r.Context()))
+}
+
+// inProblem is how the admin API says no, RFC 9457.
+func inProblem(s *Server, w http.ResponseWriter, r *http.Request, f *refusal) {
+	p := admin.Refuse(f.status, f.text, RequestID(r.Context()))
+	body, err := json.Marshal(p)
+	if err != nil {
+		s.log.ErrorContext(r.Context(), "a refusal can not be written", "err", err)
+	}
+	w.Header().Set("Content-Type", p.ContentType(""))
+	w.WriteHeader(p.Status)
+	w.Write(body)
 }
 
 // inText is how probes and scrapers are told.

@@ -100,12 +100,16 @@ func TestOneRefusalInEveryVoice(t *testing.T) {
 }
 
 func TestAPanicIsAnAnswerAndALogLine(t *testing.T) {
-	for _, class := range []*class{application, page} {
-		h, l := with(t, class, func(w http.ResponseWriter, r *http.Request) error { panic("at the secret place") })
+	for _, kind := range []*class{application, page, api} {
+		h, l := with(t, kind, func(w http.ResponseWriter, r *http.Request) error { panic("at the secret place") })
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest("GET", "/it", nil))
 		if w.Code != 500 || strings.Contains(w.Body.String(), "secret place") {
 			t.Errorf("%d %s", w.Code, w.Body)
+		}
+		want := map[*class]string{application: "application/json", page: "text/html; charset=utf-8", api: "application/problem+json"}[kind]
+		if got := w.Header().Get("Content-Type"); got != want {
+			t.Errorf("a panic is told as %q, want %q", got, want)
 		}
 		if !strings.Contains(l.String(), "at the secret place") || !strings.Contains(l.String(), "errors_test.go") {
 			t.Errorf("the log has no stack: %s", l)

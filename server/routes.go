@@ -7,12 +7,13 @@ import (
 
 	"github.com/gorilla/mux"
 
+	"mintmark/admin"
 	"mintmark/web"
 )
 
 // A route is an address of ours, below the issuer.
 type route struct {
-	methods string // separated by spaces; GET includes HEAD
+	methods string // separated by spaces; GET includes HEAD; empty: the handler knows
 	path    string
 	class   *class
 	handle  func(http.ResponseWriter, *http.Request) error
@@ -28,6 +29,9 @@ type class struct {
 
 const smallBody = 64 << 10
 
+// apiPath is where the admin API lives, below the issuer.
+const apiPath = "/api/v1"
+
 // The classes.
 var (
 	document    = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}   // public, the same for everybody
@@ -36,7 +40,7 @@ var (
 	resource    = &class{say: inBearer, anyOrigin: true, maxBody: smallBody} // protected by an access token
 	door        = &class{say: inAPage, maxBody: smallBody}                   // people arrive here from applications, by GET or by POST
 	page        = &class{say: inAPage, ownOrigin: true, maxBody: smallBody}  // for people
-	api         = &class{say: inJSON, maxBody: 256 << 10}                    // for operators' programs; never with a cookie
+	api         = &class{say: inProblem, maxBody: admin.MaxBody}             // for operators' programs; never with a cookie
 	probe       = &class{say: inText, maxBody: smallBody}                    // for whatever watches the process
 )
 
@@ -63,7 +67,7 @@ func (s *Server) routes() []route {
 		{"GET", "/", page, s.site.Home},
 		{"GET", web.PathStatic + "{file}", page, s.site.Static},
 
-		{"GET POST PUT PATCH DELETE", "/api/v1/{rest:.*}", api, s.api},
+		{"", apiPath + "/{rest:.*}", api, s.api},
 
 		{"GET", "/healthz", probe, s.healthz},
 		{"GET", "/readyz", probe, s.readyz},
@@ -95,13 +99,13 @@ func (s *Server) serve(to route) http.HandlerFunc {
 	allow := strings.Join(methods, ", ")
 	return func(w http.ResponseWriter, r *http.Request) {
 		x := w.(*exchange)
-		x.route = to.path
+		x.route, x.say = to.path, to.class.say
 		switch {
-		case !slices.Contains(methods, r.Method):
+		case to.methods != "" && !slices.Contains(methods, r.Method):
 			x.Header().Set("Allow", allow) // RFC 9110 §15.5.6
 			s.refuse(x, r, to.class.say, errMethod)
 			return
-		case r.Method == "OPTIONS":
+		case r.Method == "OPTIONS" && to.class.anyOrigin:
 			preflight(x, methods)
 			return
 		case to.class.anyOrigin:
@@ -126,13 +130,17 @@ func (s *Server) serve(to route) http.HandlerFunc {
 	}
 }
 
-// notFound is everything that is not ours. Programs that look for documents get JSON.
-func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
-	say := inAPage
-	if strings.HasPrefix(r.URL.Path, "/.well-known/") {
-		say = inJSON
+// voiceOf is how to say no to a request that came to no route. Programs that look for documents
+// get JSON.
+func voiceOf(r *http.Request, prefix string) voice {
+	path, below := strings.CutPrefix(r.URL.Path, prefix)
+	switch {
+	case strings.HasPrefix(r.URL.Path, "/.well-known/"):
+		return inJSON
+	case below && (path == apiPath || strings.HasPrefix(path, apiPath+"/")):
+		return inProblem
 	}
-	s.refuse(w.(*exchange), r, say, errNotFound)
+	return inAPage
 }
 
 // api hands a request on to the admin API, which writes its own errors: problem documents, RFC 9457.
