@@ -210,7 +210,7 @@ const EveryClaim = `{
 	"name": "Ada Lovelace", "given_name": "Ada", "family_name": "Lovelace", "middle_name": "King",
 	"nickname": "ada", "preferred_username": "ada", "profile": "https://people.example/ada",
 	"picture": "https://people.example/ada.png", "website": "https://ada.example",
-	"gender": "female", "birthdate": "1815-12-10", "zoneinfo": "Europe/London", "locale": "en-GB",
+	"gender": "female", "birthdate": "1985-12-10", "zoneinfo": "Europe/London", "locale": "en-GB",
 	"phone_number": "+44 20 7946 0000", "phone_number_verified": true,
 	"address": {"formatted": "12 St James's Square\nLondon", "street_address": "12 St James's Square",
 		"locality": "London", "region": "London", "postal_code": "SW1Y 4JH", "country": "UK"}

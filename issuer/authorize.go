@@ -78,14 +78,14 @@ func (p *Provider) prove(ctx context.Context, f form, now time.Time) (*Client, *
 	switch {
 	case uri == "" && slices.Contains(strings.Fields(f.get("scope")), "openid"):
 		// OpenID Connect Core §3.1.2.1: redirect_uri is REQUIRED.
-		return nil, nil, refuse("invalid_request", "The parameter redirect_uri is missing.")
+		return nil, nil, refuse("invalid_request", "The parameter redirect_uri is required and missing.")
 	case uri == "" && len(client.RedirectURIs) == 1:
 		// RFC 6749 §3.1.2.3: it may be left out if one was registered.
 		q.Redirect, q.Implied = client.RedirectURIs[0], true
 	case uri == "":
-		return nil, nil, refuse("invalid_request", "The parameter redirect_uri is missing, and this client has not registered exactly one.")
+		return nil, nil, refuse("invalid_request", "The redirect_uri is required: it is missing, and this client has not registered exactly one.")
 	case !redirectRegistered(client, uri):
-		return nil, nil, refuse("invalid_request", "This redirect_uri is not registered for this client. It is compared exactly, character by character.")
+		return nil, nil, refuse("invalid_request", "The redirect_uri is not registered for this client. It is compared exactly, character by character.")
 	}
 	if f.get("response_mode") == "form_post" && (strings.HasPrefix(q.Redirect, "https://") || strings.HasPrefix(q.Redirect, "http://")) {
 		q.Mode = "form_post" // from here on, errors are posted too

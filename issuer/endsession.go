@@ -71,7 +71,7 @@ func (p *Provider) readLeaving(r *http.Request, f form, now time.Time) (leaving,
 		if uri != "" {
 			// §3: without the hint the OP must have other means to confirm that the request is
 			// legitimate. We have none: a client_id is public.
-			l.Problem = "The application sent no id_token_hint, so that nothing proves which application it is."
+			l.Problem = "An id_token_hint is required to return to an application: without one nothing proves which it is."
 		}
 		return l, nil
 	}
@@ -80,7 +80,7 @@ func (p *Provider) readLeaving(r *http.Request, f form, now time.Time) (leaving,
 	case errors.Is(err, keys.ErrStale):
 		return l, err
 	case err != nil:
-		l.Problem = "The id_token_hint of the application is not an ID token that was issued here."
+		l.Problem = "The id_token_hint is not valid: it is not an ID token that was issued here."
 		return l, nil
 	case id == "" && len(hint.Audience) == 1:
 		id = hint.Audience[0]
