@@ -23,7 +23,8 @@ func raw(r *http.Request, header string) *http.Request {
 
 func TestClientsAuthenticateInTheirOneWay(t *testing.T) {
 	inEach(t, func(t *testing.T, h *house, _ func() *house) {
-		inHeader := h.app(t, service("a"))
+		inHeader := h.app(t, func(c *issuer.Client) { service("a")(c); c.AuthMethod = "client_secret_basic" })
+		either := h.app(t, service("a")) // nobody chose
 		inBody := h.app(t, func(c *issuer.Client) { service("a")(c); c.AuthMethod = "client_secret_post" })
 		spa := h.app(t, public)
 		disabled := h.app(t, service("a"))
@@ -63,6 +64,9 @@ func TestClientsAuthenticateInTheirOneWay(t *testing.T) {
 			{"RFC 6749 2.3.1, an id that needs encoding", raw(cc(), encoded(odd.ID, odd.secret)), "ok"},
 			{"RFC 7617 2, a raw id can't have a colon", basic(cc(), odd.ID, odd.secret), "invalid_client"},
 			{"RFC 6749 2.3.1, in the body", cc("client_id", inBody.ID, "client_secret", inBody.secret), "ok"},
+			{"nobody chose, in the header", basic(cc(), either.ID, either.secret), "ok"},
+			{"nobody chose, in the body", cc("client_id", either.ID, "client_secret", either.secret), "ok"},
+			{"nobody chose, but not without a secret", cc("client_id", either.ID), "invalid_client"},
 			{"Core 9, body instead of header", cc("client_id", inHeader.ID, "client_secret", inHeader.secret), "invalid_client"},
 			{"Core 9, header instead of body", basic(cc(), inBody.ID, inBody.secret), "invalid_client"},
 			{"RFC 6749 2.3, both at once", basic(cc("client_id", inHeader.ID, "client_secret", inHeader.secret), inHeader.ID, inHeader.secret), "invalid_request"},
