@@ -12,8 +12,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/gorilla/mux"
-
 	"mintmark/internal/secret"
 )
 
@@ -73,7 +71,7 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // edge is where every request comes in. Whatever its handler does, the request leaves one
 // line in the log.
-func (s *Server) edge(router *mux.Router, prefix string) http.Handler {
+func (s *Server) edge(routes *router, prefix string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &exchange{ResponseWriter: w, start: time.Now(), address: s.proxies.address(r), id: s.requestID(r)}
 		h := w.Header()
@@ -94,13 +92,12 @@ func (s *Server) edge(router *mux.Router, prefix string) http.Handler {
 			s.refuse(x, r, x.say, errNotFound)
 			return
 		}
-		// Not router.ServeHTTP: it copies the request twice, for variables that nobody asks for.
-		var to mux.RouteMatch
-		if !router.Match(inner, &to) || to.Handler == nil {
+		to := routes.find(inner)
+		if to == nil {
 			s.refuse(x, r, x.say, errNotFound)
 			return
 		}
-		to.Handler.ServeHTTP(x, inner)
+		to.ServeHTTP(x, inner)
 	})
 }
 
@@ -191,8 +188,9 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 	if !s.log.Enabled(r.Context(), level) {
 		return
 	}
-	line := make([]slog.Attr, 0, 9)
-	line = append(line,
+	// Not LogAttrs: it finds out which line of our source calls it, for every request.
+	line := slog.NewRecord(x.start.Add(took), level, "request", 0)
+	line.AddAttrs(
 		slog.String("request_id", x.id),
 		slog.String("method", method(r.Method)),
 		slog.String("route", x.route),
@@ -201,9 +199,9 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 		slog.Int64("bytes", x.bytes),
 		slog.String("address", x.address.String()))
 	if x.code != "" || x.cause != nil {
-		line = append(line, slog.String("code", x.code), slog.Any("cause", x.cause))
+		line.AddAttrs(slog.String("code", x.code), slog.Any("cause", x.cause))
 	}
-	s.log.LogAttrs(r.Context(), level, "request", line...)
+	_ = s.log.Handler().Handle(r.Context(), line) // a log that can not be written can not be told
 }
 
 // answerPanic answers a request whose handler panicked, unless saying so panics too.

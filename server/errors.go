@@ -181,6 +181,7 @@ func challenge(f *refusal) string {
 
 // inAPage is how people are told.
 func inAPage(s *Server, w http.ResponseWriter, r *http.Request, f *refusal) {
+	setPageHeaders(w.Header())
 	s.site.Error(w, r, f.status, f.code, f.title, f.text, RequestID(r.Context()))
 }
 

@@ -54,10 +54,10 @@ func (m *metrics) serve(w http.ResponseWriter, r *http.Request) error {
 
 // inside is the admin listener: for the operator's own network, never for the internet.
 func (s *Server) inside() http.Handler {
-	router := s.newRouter([]route{
+	routes := s.newRouter([]route{
 		{"GET", "/metrics", probe, s.metrics.serve},
 		{"GET", "/healthz", probe, s.healthz},
 		{"GET", "/readyz", probe, s.readyz},
 	})
-	return s.edge(router, "")
+	return s.edge(routes, "")
 }

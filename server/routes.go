@@ -22,6 +22,7 @@ type route struct {
 // A class is what routes of one kind have in common.
 type class struct {
 	say       voice // how it says no
+	people    bool  // a browser shows its answers
 	anyOrigin bool  // scripts of any site may use it (CORS); it looks at no cookie
 	ownOrigin bool  // forms of other sites may not be sent to it
 	maxBody   int64
@@ -34,14 +35,14 @@ const apiPath = "/api/v1"
 
 // The classes.
 var (
-	document    = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}   // public, the same for everybody
-	application = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}   // for applications, those in a browser too
-	backend     = &class{say: inJSON, maxBody: smallBody}                    // for servers only
-	resource    = &class{say: inBearer, anyOrigin: true, maxBody: smallBody} // protected by an access token
-	door        = &class{say: inAPage, maxBody: smallBody}                   // people arrive here from applications, by GET or by POST
-	page        = &class{say: inAPage, ownOrigin: true, maxBody: smallBody}  // for people
-	api         = &class{say: inProblem, maxBody: admin.MaxBody}             // for operators' programs; never with a cookie
-	probe       = &class{say: inText, maxBody: smallBody}                    // for whatever watches the process
+	document    = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}                // public, the same for everybody
+	application = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}                // for applications, those in a browser too
+	backend     = &class{say: inJSON, maxBody: smallBody}                                 // for servers only
+	resource    = &class{say: inBearer, anyOrigin: true, maxBody: smallBody}              // protected by an access token
+	door        = &class{say: inAPage, people: true, maxBody: smallBody}                  // people arrive here from applications, by GET or by POST
+	page        = &class{say: inAPage, people: true, ownOrigin: true, maxBody: smallBody} // for people
+	api         = &class{say: inProblem, maxBody: admin.MaxBody}                          // for operators' programs; never with a cookie
+	probe       = &class{say: inText, maxBody: smallBody}                                 // for whatever watches the process
 )
 
 // routes is every address there is, the busiest first.
@@ -78,13 +79,36 @@ func (s *Server) routes() []route {
 	return all
 }
 
-// newRouter puts the routes into a router. No path leads to a redirect: see [admit].
-func (s *Server) newRouter(routes []route) *mux.Router {
-	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+// A router finds the route of a request. No path leads to a redirect: see [admit].
+type router struct {
+	fixed  map[string]http.HandlerFunc // by path: all but a few, and all that are busy
+	others *mux.Router                 // paths with a variable in them
+}
+
+func (s *Server) newRouter(routes []route) *router {
+	all := &router{fixed: map[string]http.HandlerFunc{}, others: mux.NewRouter().SkipClean(true).UseEncodedPath()}
 	for _, r := range routes {
-		router.Handle(r.path, s.serve(r))
+		if strings.Contains(r.path, "{") {
+			all.others.Handle(r.path, s.serve(r))
+		} else {
+			all.fixed[r.path] = s.serve(r)
+		}
 	}
-	return router
+	return all
+}
+
+// find returns the handler of a request, or nil.
+func (t *router) find(r *http.Request) http.Handler {
+	// A path that was sent in another encoding than ours is not one of ours.
+	if h, ok := t.fixed[r.URL.Path]; ok && r.URL.RawPath == "" {
+		return h
+	}
+	// Not ServeHTTP: it copies the request twice, for variables that nobody asks for.
+	var to mux.RouteMatch
+	if !t.others.Match(r, &to) || to.Handler == nil {
+		return nil
+	}
+	return to.Handler
 }
 
 // serve puts what the class of a route demands around its handler.
@@ -100,16 +124,19 @@ func (s *Server) serve(to route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		x := w.(*exchange)
 		x.route, x.say = to.path, to.class.say
+		if to.class.people {
+			setPageHeaders(x.Header())
+		}
 		switch {
 		case to.methods != "" && !slices.Contains(methods, r.Method):
 			x.Header().Set("Allow", allow) // RFC 9110 §15.5.6
 			s.refuse(x, r, to.class.say, errMethod)
 			return
 		case r.Method == "OPTIONS" && to.class.anyOrigin:
-			preflight(x, methods)
+			preflight(x, r, methods)
 			return
 		case to.class.anyOrigin:
-			allowAnyOrigin(x.Header())
+			allowAnyOrigin(x.Header(), r)
 		case to.class.ownOrigin:
 			if err := s.sameSite.Check(r); err != nil {
 				s.refuse(x, r, to.class.say, &because{errCrossSite, err})

@@ -69,7 +69,11 @@ func TestJunkIsRefusedAndNothingBreaks(t *testing.T) {
 					if to := resp.Header.Get("Location"); to != "" && !strings.HasPrefix(to, "/") && !strings.HasPrefix(to, s.Issuer()+"/") {
 						t.Errorf("%s %s %.40q: redirects to %s", method, route.path, body, to)
 					}
-					for _, name := range []string{"X-Request-Id", "X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy", "Cache-Control"} {
+					names := []string{"X-Request-Id", "X-Content-Type-Options", "Content-Security-Policy", "Cache-Control"}
+					if strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") || resp.Header.Get("Location") != "" {
+						names = append(names, "Referrer-Policy", "X-Frame-Options", "Permissions-Policy", "Cross-Origin-Resource-Policy")
+					}
+					for _, name := range names {
 						if resp.Header.Get(name) == "" {
 							t.Errorf("%s %s: no %s", method, route.path, name)
 						}
