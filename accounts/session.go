@@ -67,7 +67,8 @@ func (s *Sessions) CookieName() string {
 // under the same id, so that its applications know it (sid), with its whole Max before it
 // again. If it was somebody else's, it is replaced.
 //
-// It returns [ErrNotFound] if a was disabled or removed in the meantime.
+// It returns [ErrNotFound] if a was disabled or removed, or got another password, since a was
+// read.
 func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Account, amr []string, acr, address string, now time.Time) (Session, error) {
 	ctx := r.Context()
 	old, _, state, err := s.presented(r, now)
@@ -93,7 +94,7 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Account, amr 
 	if state != none && old.EndedAt.IsZero() {
 		endID = old.ID
 	}
-	if err := s.Store.StartSession(ctx, fresh, endID); err != nil {
+	if err := s.Store.StartSession(ctx, fresh, a, endID); err != nil {
 		return Session{}, err
 	}
 	s.give(w, cookie)

@@ -124,25 +124,43 @@ func (d *Directory) check(ctx context.Context, turn *secret.Turn, key, password 
 		return Account{}, ErrWrong
 	}
 	if rehash {
-		a.PasswordHash = d.rehash(ctx, turn, a, password, now)
+		return d.rehash(ctx, turn, a, password, now)
 	}
 	return a, nil
 }
 
 // rehash replaces an imported or outdated hash, now that the password is known, and returns
-// the hash that is remembered. It is a favour to the future and must not cost the person
-// the sign-in. If the password was changed in the meantime, the change stays.
-func (d *Directory) rehash(ctx context.Context, turn *secret.Turn, a Account, password string, now time.Time) string {
+// the account as it is remembered then. It is a favour to the future: a store that fails does
+// not cost the person the sign-in. But if somebody replaced the hash in the meantime, it stays,
+// and so the password has to be right for that one. It is if it was replaced by another sign-in.
+func (d *Directory) rehash(ctx context.Context, turn *secret.Turn, a Account, password string, now time.Time) (Account, error) {
 	hash := turn.Hash(password)
 	err := d.Store.SetPassword(ctx, a.ID, a.PasswordHash, hash, false, now)
 	switch {
-	case errors.Is(err, ErrNotFound):
-		return a.PasswordHash
-	case err != nil:
+	case err == nil:
+		a.PasswordHash = hash
+		return a, nil
+	case !errors.Is(err, ErrNotFound):
 		d.log().WarnContext(ctx, "a password keeps its old hash", "account", a.ID, "err", err)
-		return a.PasswordHash
+		return a, nil
 	}
-	return hash
+	a, err = d.Store.Account(ctx, a.ID)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return Account{}, ErrWrong
+	case err != nil:
+		return Account{}, err
+	case a.PasswordHash == "" || !a.DisabledAt.IsZero():
+		return Account{}, ErrWrong
+	}
+	ok, _, err := turn.Verify(a.PasswordHash, password)
+	switch {
+	case err != nil:
+		return Account{}, err
+	case !ok:
+		return Account{}, ErrWrong
+	}
+	return a, nil
 }
 
 // count counts an attempt under every limit and returns what to take back. Over a limit it

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -295,7 +296,8 @@ func (s late) SetPassword(ctx context.Context, id, was, hash string, end bool, n
 	return s.Store.SetPassword(ctx, id, was, hash, end, now)
 }
 
-// The rehash of the old password must not undo a change that came in between.
+// The rehash of the old password must not undo a change that came in between, and what it opened
+// is closed.
 func TestARehashDoesNotUndoAChange(t *testing.T) {
 	story(t, func(t *testing.T, h *house, open func() *house) {
 		alice := h.add(accounts.New{Email: "alice@example.com", PasswordHash: bcryptOtter})
@@ -303,14 +305,62 @@ func TestARehashDoesNotUndoAChange(t *testing.T) {
 		other.directory.Store = late{other.db.Accounts(), func() error {
 			return h.directory.SetPassword(t.Context(), alice.ID, badger, noon)
 		}}
-		if err := other.signIn("alice@example.com", otter, "192.0.2.1", noon); err != nil {
-			t.Errorf("the race cost the sign-in: %v", err)
+		if err := other.signIn("alice@example.com", otter, "192.0.2.1", noon); err != accounts.ErrWrong {
+			t.Errorf("the password was changed meanwhile: %v", err)
 		}
 		if err := h.signIn("alice@example.com", badger, "192.0.2.1", noon); err != nil {
 			t.Errorf("the new password: %v", err)
 		}
 		if err := h.signIn("alice@example.com", otter, "192.0.2.1", noon); err != accounts.ErrWrong {
 			t.Errorf("the old password: %v", err)
+		}
+	})
+}
+
+// Somebody whose hash was imported signs in at two browsers at once: both replace the hash, and
+// both are signed in.
+func TestTwoSignInsThatRehash(t *testing.T) {
+	story(t, func(t *testing.T, h *house, open func() *house) {
+		alice := h.add(accounts.New{Email: "alice@example.com", PasswordHash: bcryptOtter})
+		other := open()
+		other.directory.Store = late{other.db.Accounts(), func() error {
+			return h.signIn("alice@example.com", otter, "192.0.2.1", noon)
+		}}
+		a, err := other.directory.SignIn(t.Context(), "alice@example.com", otter, "192.0.2.1", noon)
+		if err != nil || a.ID != alice.ID {
+			t.Fatalf("the race cost the sign-in: %v", err)
+		}
+		chrome := &browser{h: other}
+		if chrome.begins(a, noon); chrome.who(noon) != "alice@example.com" {
+			t.Error("the session did not begin")
+		}
+	})
+}
+
+// Between the check of a password and the session there is time for the password to change.
+func TestASessionNeedsThePasswordThatWasChecked(t *testing.T) {
+	story(t, func(t *testing.T, h *house, _ func() *house) {
+		alice := h.add(accounts.New{Email: "alice@example.com", Password: otter})
+		home := &browser{h: h}
+		home.begins(alice, noon)
+		for _, at := range []*browser{home, {h: h}} { // where she is signed in, and where not
+			a, err := h.directory.SignIn(t.Context(), "alice@example.com", otter, "192.0.2.1", noon)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := h.directory.SetPassword(t.Context(), alice.ID, badger, noon); err != nil {
+				t.Fatal(err)
+			}
+			w := httptest.NewRecorder()
+			if _, err := h.sessions.Begin(w, at.request(), a, []string{"pwd"}, "", "", noon); !errors.Is(err, accounts.ErrNotFound) {
+				t.Errorf("the old password began a session: %v", err)
+			}
+			if at.takes(w); at.who(noon) != "" {
+				t.Error("the old password opened a session")
+			}
+			if err := h.directory.SetPassword(t.Context(), alice.ID, otter, noon); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }

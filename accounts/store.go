@@ -87,12 +87,14 @@ type Store interface {
 	// authorizations, or returns [ErrNotFound].
 	RemoveAccount(ctx context.Context, id string, now time.Time) error
 
-	// StartSession remembers a new session if its account is enabled, or returns
-	// [ErrNotFound]. If endID is not empty, that session ends in the same transaction,
-	// with the reason "replaced".
-	StartSession(ctx context.Context, s Session, endID string) error
+	// StartSession remembers a new session of an account, or returns [ErrNotFound] if the
+	// account is disabled or gone, or has another password hash than of: then it is not
+	// known any more who is at the browser. If endID is not empty, that session ends in the
+	// same transaction, with the reason "replaced".
+	StartSession(ctx context.Context, s Session, of Account, endID string) error
 	// RenewSession gives an unended session of the same account a new cookie digest, AuthTime,
 	// AMR, ACR, SeenAt, ExpiresAt, Address and UserAgent, or returns [ErrNotFound]. The old cookie is dead from then on.
+	// Whatever disables the account or changes its password ends the session, and so this needs no more.
 	RenewSession(ctx context.Context, s Session) error
 	// Session returns a session and its account, in any state, or [ErrNotFound].
 	Session(ctx context.Context, id string) (Session, Account, error)

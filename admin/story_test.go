@@ -188,10 +188,12 @@ func (op *operator) signsIn(userID string) string {
 	op.t.Helper()
 	now := time.Now().Truncate(time.Microsecond)
 	id := secret.NewID("ses")
+	of, err := op.db.Accounts().Account(context.Background(), userID)
+	must(op.t, err)
 	must(op.t, op.db.Accounts().StartSession(context.Background(), accounts.Session{
 		ID: id, AccountID: userID, Digest: secret.Bytes(32), AuthTime: now, AMR: []string{"pwd"}, CreatedAt: now, SeenAt: now,
 		ExpiresAt: now.Add(time.Hour), Address: "192.0.2.1", UserAgent: "a browser",
-	}, ""))
+	}, of, ""))
 	return id
 }
 

@@ -149,18 +149,27 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, client *Clien
 	if err != nil {
 		return err
 	}
+	var relied *Consent
 	var remembered []string
 	if ok && remembers(client, q) {
-		if remembered, err = p.remembered(r.Context(), login.AccountID, client.ID); err != nil {
+		if relied, err = p.remembered(r.Context(), login.AccountID, client.ID); err != nil {
 			return err
+		}
+		if relied != nil {
+			remembered = append([]string{}, relied.Scopes...) // never nil: they were asked
 		}
 	}
 	step, refusal := next(client, q, login, ok, remembered, now)
+	if refusal == nil && step == stepAnswer {
+		err := p.answer(w, r.Context(), client, q, login, nil, relied, now)
+		if !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		// The consent was revoked while we were at it: they have to be asked after all.
+		step, refusal = next(client, q, login, ok, nil, now)
+	}
 	if refusal != nil {
 		return p.respondError(w, q, refusal)
-	}
-	if step == stepAnswer {
-		return p.answer(w, r.Context(), client, q, login, nil, now)
 	}
 	onward := *q
 	p.bind(w, r, &onward)
@@ -171,9 +180,8 @@ func (p *Provider) proceed(w http.ResponseWriter, r *http.Request, client *Clien
 	return p.send(w, q, p.base+pathConsent+"?request=", &onward)
 }
 
-// remembered returns the scopes that a person allowed a client before: nil if they were
-// never asked.
-func (p *Provider) remembered(ctx context.Context, accountID, clientID string) ([]string, error) {
+// remembered returns what a person allowed a client before: nil if they were never asked.
+func (p *Provider) remembered(ctx context.Context, accountID, clientID string) (*Consent, error) {
 	consent, err := p.Store.Consent(ctx, accountID, clientID)
 	if errors.Is(err, ErrNotFound) {
 		return nil, nil
@@ -181,7 +189,7 @@ func (p *Provider) remembered(ctx context.Context, accountID, clientID string) (
 	if err != nil {
 		return nil, err
 	}
-	return append([]string{}, consent.Scopes...), nil
+	return &consent, nil
 }
 
 // send sends the browser on with the sealed request at the end of the address.
@@ -200,9 +208,10 @@ func (p *Provider) send(w http.ResponseWriter, q *request, to string, onward *re
 
 // answer gives the client its code: the one moment at which a request becomes an
 // [Authorization]. Of any number of attempts to answer one request, the store lets one
-// succeed. If consent is not nil, the person just gave it, and it is remembered in the same
-// transaction.
-func (p *Provider) answer(w http.ResponseWriter, ctx context.Context, client *Client, q *request, login Login, consent *Consent, now time.Time) error {
+// succeed. If given is not nil, the person just gave that consent, and it is remembered in the
+// same transaction. If relied is not nil, they gave it before, and answer returns [ErrNotFound]
+// if it does not stand any more. If both are nil, nobody had to be asked.
+func (p *Provider) answer(w http.ResponseWriter, ctx context.Context, client *Client, q *request, login Login, given, relied *Consent, now time.Time) error {
 	code := p.Mint.Issue(secret.KindCode, q.ID)
 	digest := code.Digest()
 	a := Authorization{
@@ -230,7 +239,12 @@ func (p *Provider) answer(w http.ResponseWriter, ctx context.Context, client *Cl
 		// RFC 6749 §4.1.3: the token request must have it only if this one had it.
 		a.RedirectURI = ""
 	}
-	err := p.Store.Answer(ctx, a, consent)
+	var err error
+	if relied != nil {
+		err = p.Store.AnswerAgain(ctx, a, *relied)
+	} else {
+		err = p.Store.Answer(ctx, a, given)
+	}
 	switch {
 	case errors.Is(err, ErrAnswered):
 		return errAlreadyAnswered()

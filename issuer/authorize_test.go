@@ -1,6 +1,7 @@
 package issuer_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
@@ -467,6 +468,50 @@ func TestPending(t *testing.T) {
 		}, false)
 		if err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// revoking is a store in which a consent is revoked just before a request is answered by it.
+type revoking struct {
+	issuer.Store
+	before func() error
+}
+
+func (s revoking) AnswerAgain(ctx context.Context, a issuer.Authorization, relied issuer.Consent) error {
+	if err := s.before(); err != nil {
+		return err
+	}
+	return s.Store.AnswerAgain(ctx, a, relied)
+}
+
+// Between reading what a person allowed before and answering by it there is time to take it
+// back. Then they are asked, or with prompt=none the application is told.
+func TestAConsentThatIsRevokedMeanwhile(t *testing.T) {
+	inEach(t, func(t *testing.T, h *house, copies func() *house) {
+		app, anna, b, elsewhere := h.client(t, nil), h.person(t), h.browser(t), copies()
+		b.signIn(anna)
+		for _, tt := range []struct{ prompt, want string }{{"-", "consent"}, {"none", "consent_required"}} {
+			if at := b.press(h.Approve, b.visit(ask(app)).sealed); at.name != "code" {
+				t.Fatal(at.name)
+			}
+			if at := b.visit(ask(app)); at.name != "code" {
+				t.Fatalf("they said yes before: %s", at.name)
+			}
+			store := h.Provider.Store
+			h.Provider.Store = revoking{store, func() error {
+				return elsewhere.db.Registry().RevokeConsent(t.Context(), anna.ID, app.ID, time.Now())
+			}}
+			at := b.visit(ask(app, "prompt", tt.prompt))
+			h.Provider.Store = store
+			if at.name != tt.want {
+				t.Errorf("prompt %s: %s, want %s", tt.prompt, at.name, tt.want)
+			}
+			if tt.want == "consent" {
+				if at := b.press(h.Deny, at.sealed); at.name != "access_denied" {
+					t.Errorf("the request can't be answered any more: %s", at.name)
+				}
+			}
 		}
 	})
 }

@@ -98,7 +98,7 @@ func (p *Provider) Approve(w http.ResponseWriter, r *http.Request, sealed string
 		Scopes:    q.Scopes,
 		GrantedAt: now,
 		UpdatedAt: now,
-	}, now)
+	}, nil, now)
 }
 
 // Deny is the person's no, on the sign-in page or the consent page. The client gets

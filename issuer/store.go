@@ -37,6 +37,13 @@ type Store interface {
 	// session is no longer good.
 	Answer(ctx context.Context, a Authorization, consent *Consent) error
 
+	// AnswerAgain is Answer for a person who is not asked, because they allowed the client as
+	// much before: relied is that consent, as it was read. It returns [ErrNotFound] and changes
+	// nothing if the consent was revoked since, also when another was given after it. If both
+	// happen at the same moment, either the consent is gone first, or the authorization is
+	// there and [Registry].RevokeConsent revokes it.
+	AnswerAgain(ctx context.Context, a Authorization, relied Consent) error
+
 	// Refuse remembers that the request of that id was denied, so that it can't be
 	// answered any more, or returns [ErrAnswered].
 	Refuse(ctx context.Context, id, clientID string, now, forgetAt time.Time) error

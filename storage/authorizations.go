@@ -11,7 +11,23 @@ import (
 
 // Answer implements [issuer.Store].
 func (s issuing) Answer(ctx context.Context, a issuer.Authorization, consent *issuer.Consent) error {
-	var there int64
+	var more []statement
+	if consent != nil {
+		more = remember(*consent, a)
+	}
+	return s.answer(ctx, a, nil, more)
+}
+
+// AnswerAgain implements [issuer.Store].
+func (s issuing) AnswerAgain(ctx context.Context, a issuer.Authorization, relied issuer.Consent) error {
+	return s.answer(ctx, a, &relied, nil)
+}
+
+// answer remembers an authorization, if nothing stands against it. If it relies on a consent,
+// that one has to be there: it is known by when it was given, which scopes that are added later
+// do not change, and revoking it deletes the row.
+func (s issuing) answer(ctx context.Context, a issuer.Authorization, relied *issuer.Consent, more []statement) error {
+	var there, stands int64
 	verb := []statement{
 		// Whoever disables the account, ends the session or removes the client is either
 		// done before this, and then we are refused, or comes after, and then finds the row.
@@ -19,6 +35,16 @@ func (s issuing) Answer(ctx context.Context, a issuer.Authorization, consent *is
 			WHERE a.id = $1 AND s.id = $2 AND c.id = $3
 			FOR SHARE OF a, s FOR KEY SHARE OF c`,
 			a.AccountID, a.SessionID, a.ClientID),
+	}
+	given := time.Time{}
+	if relied != nil {
+		given = relied.GrantedAt
+		// The same for whoever revokes the consent.
+		verb = append(verb, lock(`SELECT 1 FROM consents WHERE account_id = $1 AND client_id = $2 FOR KEY SHARE`,
+			a.AccountID, a.ClientID))
+	}
+	insert := len(verb)
+	verb = append(verb,
 		do(`INSERT INTO authorizations (id, client_id, account_id, session_id, scopes, audience, claims,
 				auth_time, acr, amr, nonce, offline, created_at, redirect_uri, challenge,
 				code_digest, code_expires_at, code_spent_at, seed, generation, rotated_at,
@@ -28,24 +54,29 @@ func (s issuing) Answer(ctx context.Context, a issuer.Authorization, consent *is
 			WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $3 AND disabled_at = 0)
 			AND EXISTS (SELECT 1 FROM clients WHERE id = $2 AND disabled_at = 0)
 			AND EXISTS (SELECT 1 FROM sessions WHERE id = $4 AND account_id = $3 AND ended_at = 0 AND expires_at > $13)
+			AND (NOT $27 OR EXISTS (SELECT 1 FROM consents WHERE account_id = $3 AND client_id = $2 AND granted_at = $28))
 			ON CONFLICT (id) DO NOTHING`,
 			a.ID, a.ClientID, a.AccountID, a.SessionID, a.Scopes, a.Audience, a.Claims,
 			a.AuthTime, a.ACR, a.AMR, a.Nonce, a.Offline, a.CreatedAt, a.RedirectURI, a.Challenge,
 			a.CodeDigest, a.CodeExpiresAt, a.CodeSpentAt, a.Seed, a.Generation, a.RotatedAt,
-			a.IdleUntil, a.ExpiresAt, a.RevokedAt, a.RevokeReason, a.ForgetAt),
-		ask(into{&there}, `SELECT 1 FROM authorizations WHERE id = $1`, a.ID),
+			a.IdleUntil, a.ExpiresAt, a.RevokedAt, a.RevokeReason, a.ForgetAt,
+			relied != nil, given),
+		// Which of the conditions it was, if it was one.
+		ask(into{&there}, `SELECT 1 FROM authorizations WHERE id = $1`, a.ID))
+	if relied != nil {
+		verb = append(verb, ask(into{&stands}, `SELECT 1 FROM consents WHERE account_id = $1 AND client_id = $2 AND granted_at = $3`,
+			a.AccountID, a.ClientID, given))
 	}
-	if consent != nil {
-		verb = append(verb, remember(*consent, a)...)
-	}
-	n, err := s.db.write(ctx, verb...)
+	n, err := s.db.write(ctx, append(verb, more...)...)
 	switch {
 	case err != nil:
 		return err
-	case n[1] == 1:
+	case n[insert] == 1:
 		return nil
-	case n[2] == 1:
+	case n[insert+1] == 1:
 		return issuer.ErrAnswered
+	case relied != nil && n[insert+2] == 0:
+		return issuer.ErrNotFound
 	}
 	return issuer.ErrSpent
 }

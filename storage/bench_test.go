@@ -32,7 +32,7 @@ func eachEngine(b *testing.B, run func(b *testing.B, db *storage.DB, goroutines 
 					b.Fatal(err)
 				}
 				s := accounts.Session{ID: "ses_1", AccountID: "usr_1", CreatedAt: benchNow, ExpiresAt: benchNow.Add(time.Hour)}
-				if err := db.Accounts().StartSession(b.Context(), s, ""); err != nil {
+				if err := db.Accounts().StartSession(b.Context(), s, accounts.Account{}, ""); err != nil {
 					b.Fatal(err)
 				}
 				run(b, db, goroutines)

@@ -82,7 +82,7 @@ func TestNothingIsGivenWhileItIsBeingTakenAway(t *testing.T) {
 	start := func(id string) error {
 		s := session
 		s.ID = id
-		return db.Accounts().StartSession(ctx, s, "")
+		return db.Accounts().StartSession(ctx, s, accounts.Account{}, "")
 	}
 	answer := func() error {
 		return db.Issuer().Answer(ctx, issuer.Authorization{ID: "a", ClientID: "cli_1", AccountID: "usr_1", SessionID: "ses_1", CreatedAt: now}, nil)
@@ -93,6 +93,10 @@ func TestNothingIsGivenWhileItIsBeingTakenAway(t *testing.T) {
 		want        error
 	}{
 		{"a session, the account", `UPDATE accounts SET disabled_at = 1`, func() error { return start("ses_2") }, accounts.ErrNotFound},
+		{"a session, the password", `UPDATE accounts SET password_hash = 'new'`, func() error { return start("ses_2") }, accounts.ErrNotFound},
+		{"a code, the consent", `DELETE FROM consents`, func() error {
+			return db.Issuer().AnswerAgain(ctx, issuer.Authorization{ID: "a", ClientID: "cli_1", AccountID: "usr_1", SessionID: "ses_1", CreatedAt: now}, issuer.Consent{GrantedAt: now})
+		}, issuer.ErrNotFound},
 		{"a code, the account", `UPDATE accounts SET disabled_at = 1`, answer, issuer.ErrSpent},
 		{"a code, the session", `UPDATE sessions SET ended_at = 1`, answer, issuer.ErrSpent},
 		{"a code, the client", `DELETE FROM clients`, answer, issuer.ErrSpent},
@@ -107,6 +111,9 @@ func TestNothingIsGivenWhileItIsBeingTakenAway(t *testing.T) {
 			}
 			other, err := pgx.Connect(ctx, at)
 			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := other.Exec(ctx, `INSERT INTO consents (account_id, client_id, scopes, granted_at, updated_at) VALUES ('usr_1', 'cli_1', '', $1, 0)`, now.UnixMicro()); err != nil {
 				t.Fatal(err)
 			}
 			defer other.Close(context.WithoutCancel(ctx))

@@ -8,15 +8,17 @@ import (
 )
 
 // StartSession implements [accounts.Store].
-func (s people) StartSession(ctx context.Context, n accounts.Session, endID string) error {
+func (s people) StartSession(ctx context.Context, n accounts.Session, of accounts.Account, endID string) error {
 	verb := []statement{
+		// Whoever disables the account or changes its password is either done before this, and
+		// then we are refused, or comes after, and then ends the session.
 		lock(`SELECT 1 FROM accounts WHERE id = $1 FOR SHARE`, n.AccountID),
 		do(`INSERT INTO sessions (id, account_id, digest, auth_time, amr, acr,
 				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason)
 			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
-			WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $2 AND disabled_at = 0)`,
+			WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $2 AND disabled_at = 0 AND password_hash = $14)`,
 			n.ID, n.AccountID, n.Digest, n.AuthTime, n.AMR, n.ACR,
-			n.CreatedAt, n.SeenAt, n.ExpiresAt, n.Address, n.UserAgent, n.EndedAt, n.EndReason),
+			n.CreatedAt, n.SeenAt, n.ExpiresAt, n.Address, n.UserAgent, n.EndedAt, n.EndReason, of.PasswordHash),
 	}
 	if endID != "" {
 		verb = append(verb,

@@ -180,6 +180,39 @@ func passwordsAreReplaced(t *testing.T, w *world) {
 	}), accounts.ErrNotFound)
 }
 
+func whoKnewTheOldPasswordIsOut(t *testing.T, w *world) {
+	// A session begins only while the password that was checked is the password.
+	a := w.account()
+	w.must(w.people.SetPassword(w.ctx, a.ID, "", "new", true, w.now))
+	old := w.session(w.account())
+	w.wants(accounts.ErrNotFound, w.people.StartSession(w.ctx, w.newSession(a), a, old.ID))
+	if !w.sessionNow(old.ID).EndedAt.IsZero() {
+		t.Error("a session ended for one that did not begin")
+	}
+
+	// Whoever signs in with the old password while it is changed is either refused or put out,
+	// also where they were signed in already.
+	x := w.request()
+	var mine []accounts.Session
+	for range racers {
+		mine = append(mine, w.session(x.account))
+	}
+	w.race(func(db *storage.DB, i int) error {
+		switch {
+		case i == racers/2:
+			return db.Accounts().SetPassword(w.ctx, x.account.ID, "", "changed", true, w.now)
+		case i%2 == 0:
+			return db.Accounts().RenewSession(w.ctx, mine[i])
+		}
+		return db.Accounts().StartSession(w.ctx, w.newSession(x.account), x.account, "")
+	})
+	left, err := w.people.Sessions(w.ctx, accounts.Page{Limit: 1000}, x.account.ID, w.now)
+	w.must(err)
+	if len(left) != 0 {
+		t.Errorf("%d sessions of the old password outlived it", len(left))
+	}
+}
+
 func whoIsGoneHasNothing(t *testing.T, w *world) {
 	x := w.answered(offline)
 	w.must(w.people.DisableAccount(w.ctx, x.account.ID, w.now))
@@ -212,7 +245,7 @@ func whoIsGoneHasNothing(t *testing.T, w *world) {
 		case i == racers/2:
 			return db.Accounts().DisableAccount(w.ctx, z.account.ID, w.now)
 		case i%2 == 0:
-			return db.Accounts().StartSession(w.ctx, w.newSession(z.account), "")
+			return db.Accounts().StartSession(w.ctx, w.newSession(z.account), z.account, "")
 		}
 		a := z.auth
 		a.ID, a.Offline = secret.NewID(""), true

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -175,5 +176,80 @@ func consentsAdd(t *testing.T, w *world) {
 	w.must(w.registry.RevokeConsent(w.ctx, unremembered.account.ID, unremembered.client.ID, w.now))
 	if w.standing(unremembered).RevokedAt != w.now {
 		t.Error("an authorization without a remembered consent was not revoked")
+	}
+}
+
+func whatRestsOnAConsentGoesWithIt(t *testing.T, w *world) {
+	x := w.request()
+	fresh := func(x allowed) issuer.Authorization {
+		x.auth.ID, x.auth.CodeDigest = secret.NewID(""), secret.Bytes(32)
+		return x.auth
+	}
+	given := issuer.Consent{AccountID: x.account.ID, ClientID: x.client.ID, Scopes: []string{"openid", "email"}, GrantedAt: w.now, UpdatedAt: w.now}
+	w.wants(issuer.ErrNotFound, w.issuer.AnswerAgain(w.ctx, fresh(x), given))
+	w.must(w.issuer.Answer(w.ctx, fresh(x), &given))
+	w.must(w.issuer.AnswerAgain(w.ctx, x.auth, given))
+	w.wants(issuer.ErrAnswered, w.issuer.AnswerAgain(w.ctx, x.auth, given))
+
+	// What is added to a consent leaves it the same.
+	more := given
+	more.Scopes, more.GrantedAt, more.UpdatedAt = []string{"phone"}, w.now.Add(time.Hour), w.now.Add(time.Hour)
+	w.must(w.issuer.Answer(w.ctx, fresh(x), &more))
+	again := fresh(x)
+	w.must(w.issuer.AnswerAgain(w.ctx, again, given))
+	st, err := w.issuer.Standing(w.ctx, again.ID, "", w.now)
+	w.must(err)
+	w.same(again, st.Authorization)
+
+	// One that was revoked is gone, also if another follows, and whatever it said.
+	w.must(w.registry.RevokeConsent(w.ctx, x.account.ID, x.client.ID, w.now))
+	w.must(w.issuer.Answer(w.ctx, fresh(x), &more))
+	late := fresh(x)
+	w.wants(issuer.ErrNotFound, w.issuer.AnswerAgain(w.ctx, late, given))
+	w.wants(issuer.ErrNotFound, w.issuer.AnswerAgain(w.ctx, late, issuer.Consent{}))
+	if _, err := w.issuer.Standing(w.ctx, late.ID, "", w.now); !errors.Is(err, issuer.ErrNotFound) {
+		t.Errorf("an answer that was refused is there: %v", err)
+	}
+
+	// A good consent does not help against the rest.
+	for _, reason := range w.against() {
+		if reason.name == "it is revoked" || reason.name == "its consent is revoked" {
+			continue
+		}
+		y := w.request()
+		consent := issuer.Consent{AccountID: y.account.ID, ClientID: y.client.ID, GrantedAt: w.now, UpdatedAt: w.now}
+		w.must(w.issuer.Answer(w.ctx, fresh(y), &consent))
+		w.must(reason.happen(y))
+		if err := w.issuer.AnswerAgain(w.ctx, fresh(y), consent); !errors.Is(err, issuer.ErrSpent) && !errors.Is(err, issuer.ErrNotFound) {
+			t.Errorf("%v: got %v", reason, err)
+		}
+	}
+
+	// Whatever is answered while the consent is revoked is either refused or revoked with it.
+	for range 4 {
+		z := w.request()
+		consent := issuer.Consent{AccountID: z.account.ID, ClientID: z.client.ID, GrantedAt: w.now, UpdatedAt: w.now}
+		w.must(w.issuer.Answer(w.ctx, z.auth, &consent))
+		answers := make([]issuer.Authorization, racers)
+		for i, err := range w.race(func(db *storage.DB, i int) error {
+			if i == racers/2 {
+				return db.Registry().RevokeConsent(w.ctx, z.account.ID, z.client.ID, w.now)
+			}
+			answers[i] = fresh(z)
+			return db.Issuer().AnswerAgain(w.ctx, answers[i], consent)
+		}) {
+			switch {
+			case i == racers/2:
+				w.must(err)
+			case err == nil:
+				st, err := w.issuer.Standing(w.ctx, answers[i].ID, "", w.now)
+				w.must(err)
+				if st.RevokedAt.IsZero() {
+					t.Error("an authorization outlived the consent that it rests on")
+				}
+			default:
+				w.wants(issuer.ErrNotFound, err)
+			}
+		}
 	}
 }

@@ -3,6 +3,7 @@ package storagetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -102,7 +103,7 @@ func purgeTakesOnlyTheDead(t *testing.T, w *world) {
 		w.must(w.issuer.UseAssertion(w.ctx, "cli", token.ID, end))
 		n := w.newSession(x.account)
 		n.ExpiresAt = end
-		w.must(w.people.StartSession(w.ctx, n, ""))
+		w.must(w.people.StartSession(w.ctx, n, x.account, ""))
 		_, _, err := w.people.Count(w.ctx, secret.Random62(8), 0, end)
 		w.must(err)
 		if i == 0 {
@@ -176,6 +177,12 @@ func everyVerbIsOneTrip(t *testing.T, w *world) {
 		}},
 		{"ClientTokenStanding", 1, func() error { _, err := w.issuer.ClientTokenStanding(w.ctx, x.client.ID, "jti"); return err }},
 		{"Answer", 3, func() error { return w.issuer.Answer(w.ctx, y.auth, nil) }},
+		{"AnswerAgain", 5, func() error {
+			if err := w.issuer.AnswerAgain(w.ctx, y.auth, issuer.Consent{}); !errors.Is(err, issuer.ErrAnswered) {
+				return fmt.Errorf("got %v", err)
+			}
+			return nil
+		}},
 		{"UseAssertion", 1, func() error { return w.issuer.UseAssertion(w.ctx, "c", "j", w.now) }},
 		{"Count", 1, func() error { _, _, err := w.people.Count(w.ctx, "k", time.Minute, w.now); return err }},
 		{"Session", 1, func() error { _, _, err := w.people.Session(w.ctx, x.session.ID); return err }},

@@ -20,14 +20,14 @@ func sessionsLiveAndEnd(t *testing.T, w *world) {
 
 	// A session ends where another begins, or neither happens.
 	next := w.newSession(a)
-	w.must(w.people.StartSession(w.ctx, next, n.ID))
+	w.must(w.people.StartSession(w.ctx, next, a, n.ID))
 	if old := w.sessionNow(n.ID); old.EndReason != "replaced" || old.EndedAt != next.CreatedAt {
 		t.Errorf("the old session is %+v", old)
 	}
-	gone := w.account()
+	gone, nobody := w.account(), accounts.Account{ID: "usr_nobody"}
 	w.must(w.people.DisableAccount(w.ctx, gone.ID, w.now))
-	w.wants(accounts.ErrNotFound, w.people.StartSession(w.ctx, w.newSession(gone), next.ID))
-	w.wants(accounts.ErrNotFound, w.people.StartSession(w.ctx, w.newSession(accounts.Account{ID: "usr_nobody"}), next.ID))
+	w.wants(accounts.ErrNotFound, w.people.StartSession(w.ctx, w.newSession(gone), gone, next.ID))
+	w.wants(accounts.ErrNotFound, w.people.StartSession(w.ctx, w.newSession(nobody), nobody, next.ID))
 	if !w.sessionNow(next.ID).EndedAt.IsZero() {
 		t.Error("a session ended for one that did not begin")
 	}
@@ -55,7 +55,7 @@ func sessionsLiveAndEnd(t *testing.T, w *world) {
 	second := w.session(a)
 	past := w.newSession(a)
 	past.ExpiresAt = w.now
-	w.must(w.people.StartSession(w.ctx, past, ""))
+	w.must(w.people.StartSession(w.ctx, past, a, ""))
 	other := w.session(w.account())
 	list := func(p accounts.Page, accountID string) (ids []string) {
 		found, err := w.people.Sessions(w.ctx, p, accountID, w.now)

@@ -56,7 +56,7 @@ func (w *world) account() accounts.Account {
 func (w *world) session(a accounts.Account) accounts.Session {
 	w.t.Helper()
 	n := w.newSession(a)
-	w.must(w.people.StartSession(w.ctx, n, ""))
+	w.must(w.people.StartSession(w.ctx, n, a, ""))
 	return n
 }
 
