@@ -15,6 +15,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/language"
+
+	"mintmark/internal/nearest"
 )
 
 // maxClaims is the longest JSON object of claims that we read or remember, in bytes.
@@ -121,10 +123,10 @@ func checkMember(known map[string]check, name string, raw json.RawMessage) *Inva
 		return &Invalid{name, "is when the account changed and can't be set"}
 	case !ok:
 		problem := "is not a standard claim"
-		if near := nearest(name, known); near != "" {
+		if near := nearest.Name(name, slices.Sorted(maps.Keys(known)), len(name)/2); near != "" {
 			problem += "; the nearest is " + near
 		}
-		return &Invalid{shorten(name), problem}
+		return &Invalid{nearest.Shorten(name), problem}
 	case isNull(raw):
 		return nil
 	}
@@ -156,7 +158,7 @@ func object(raw []byte) (map[string]json.RawMessage, error) {
 		}
 		name, _ := t.(string) // the decoder takes nothing else for a name
 		if _, twice := set[name]; twice {
-			return nil, fmt.Errorf("%q is there twice", shorten(name))
+			return nil, fmt.Errorf("%q is there twice", nearest.Shorten(name))
 		}
 		var value json.RawMessage
 		if err := d.Decode(&value); err != nil {
@@ -284,7 +286,7 @@ func address(raw json.RawMessage) *Invalid {
 	}
 	for _, name := range slices.Sorted(maps.Keys(parts)) {
 		if isNull(parts[name]) {
-			return &Invalid{shorten(name), "is null"}
+			return &Invalid{nearest.Shorten(name), "is null"}
 		}
 		if bad := checkMember(addressParts, name, parts[name]); bad != nil {
 			return bad

@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/gorilla/mux"
+
+	"mintmark/internal/nearest"
 )
 
 // MaxBody is how large a request's body may be, in bytes.
@@ -81,7 +83,7 @@ func exact(data []byte, form reflect.Type) error {
 	known := jsonNames(form)
 	for name := range members {
 		if !slices.Contains(known, name) {
-			return errors.New("has a member that is not known: " + shorten(name) + "; did you mean " + nearest(name, known) + "?")
+			return errors.New("has a member that is not known: " + nearest.Shorten(name) + "; did you mean " + nearest.Name(name, known, len(name)/2) + "?")
 		}
 	}
 	return nil
@@ -134,7 +136,7 @@ func strict(data []byte) error {
 			if name {
 				seen := open[len(open)-1]
 				if seen[t] {
-					return errors.New("repeats a member: " + shorten(t))
+					return errors.New("repeats a member: " + nearest.Shorten(t))
 				}
 				seen[t] = true
 				name = false
@@ -143,13 +145,4 @@ func strict(data []byte) error {
 		}
 		name = len(open) > 0 && open[len(open)-1] != nil
 	}
-}
-
-// shorten keeps a name that came from outside from filling a message.
-func shorten(s string) string {
-	const limit = 60
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "…"
 }

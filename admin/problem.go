@@ -14,6 +14,7 @@ import (
 
 	"mintmark/accounts"
 	"mintmark/apikeys"
+	"mintmark/internal/nearest"
 	"mintmark/internal/secret"
 	"mintmark/issuer"
 	"mintmark/keys"
@@ -211,7 +212,7 @@ func (a *api) rewrite(ctx huma.Context, _ string, v any) (any, error) {
 		if detail == "unexpected property" || detail == "unknown query parameter" {
 			detail = a.unknownName(ctx.Operation(), in, field)
 		}
-		p.field(in, shorten(field), detail)
+		p.field(in, nearest.Shorten(field), detail)
 	}
 	switch {
 	case len(p.Errors) > 0:
@@ -244,7 +245,7 @@ func (a *api) unknownName(op *huma.Operation, in, field string) string {
 		}
 		known = slices.Sorted(maps.Keys(schema.Properties))
 	}
-	if near := nearest(field, known); near != "" {
+	if near := nearest.Name(field, known, len(field)/2); near != "" {
 		return "is not known; did you mean " + near + "?"
 	}
 	return "is not known"

@@ -12,6 +12,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/spf13/cobra"
+
+	"mintmark/internal/nearest"
 )
 
 const (
@@ -301,34 +303,9 @@ func allNames() (all []string) {
 
 // hint names the nearest of the known names, if one is near enough to be what was meant.
 func hint(name string, known []string) string {
-	best, least := "", max(3, len(name)/3)+1
-	for _, k := range known {
-		if d := distance(name, k); d < least {
-			best, least = k, d
-		}
-	}
-	if best == "" {
+	near := nearest.Name(name, known, max(3, len(name)/3))
+	if near == "" {
 		return ""
 	}
-	return fmt.Sprintf(": did you mean %s?", best)
-}
-
-// distance is how many letters must be put in, taken out or replaced (Levenshtein).
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
+	return fmt.Sprintf(": did you mean %s?", near)
 }
