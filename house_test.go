@@ -35,6 +35,7 @@ var may = [][]string{
 	{"conformance/browser", "conformance", "storage", "storage/storagetest", "server"},
 	{"conformance/clients", "conformance", "storage/storagetest"},
 	{"conformance/oidf", "conformance"},
+	{"conformance/faults", "conformance", "storage", "storage/storagetest", "server"},
 }
 
 // testsMay is what test files may import beyond that: the real parts that a story needs.
