@@ -33,8 +33,8 @@ type Config struct {
 
 	// Database is "sqlite:" and a file name, or a postgres:// URL.
 	Database string
-	// MaxConns is how many connections to PostgreSQL there are at most. The default is up to the
-	// driver: the larger of 4 and the number of processors.
+	// MaxConns is how many connections to the database there are at most: see [storage.Options],
+	// which has the default.
 	MaxConns int
 	// NoMigrate refuses to start on a database that is older than this program, in place of
 	// bringing it up to date.

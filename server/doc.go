@@ -17,7 +17,7 @@
 //   - edge.go is what happens to every request before and after its route.
 //   - errors.go turns an error into an answer. headers.go is what every answer carries.
 //   - address.go says where a request comes from.
-//   - run.go is the life of the process, ready.go what it says about itself, jobs.go
-//     what it does on its own.
+//   - run.go is the life of the process, ready.go and metrics.go what it says about itself,
+//     jobs.go what it does on its own.
 //   - firstrun.go makes the admin key and the set-up link of a new server.
 package server

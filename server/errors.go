@@ -55,6 +55,15 @@ var (
 
 func (f *refusal) Error() string { return f.code + ": " + f.text }
 
+// because is a refusal with the reason for it, which only the log sees.
+type because struct {
+	*refusal
+	reason error
+}
+
+func (b *because) Error() string   { return b.refusal.Error() + ": " + b.reason.Error() }
+func (b *because) Unwrap() []error { return []error{b.refusal, b.reason} }
+
 // translate turns any error into a refusal. What it does not know is ours, not theirs: they
 // learn that it happened, the log learns what.
 func translate(ctx context.Context, err error) *refusal {

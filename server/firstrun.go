@@ -13,6 +13,7 @@ import (
 	"mintmark/accounts"
 	"mintmark/apikeys"
 	"mintmark/internal/secret"
+	"mintmark/web"
 )
 
 // ErrSetUp means that there is an administrator, so that no set-up link is given out.
@@ -26,7 +27,7 @@ func (s *Server) SetupLink(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return s.cfg.Issuer + "/setup#" + code.Reveal(), nil
+	return s.cfg.Issuer + web.PathSetup + "#" + code.Reveal(), nil
 }
 
 // AdminKey makes an API key with every admin scope and writes it to a file that only its owner
@@ -47,7 +48,7 @@ func (s *Server) AdminKey(ctx context.Context, file string) error {
 	}
 	_, key, err := s.apiKeys.Make(ctx, apikeys.New{
 		Kind:      secret.KindOrganizationKey,
-		OwnerType: "instance",
+		OwnerType: apikeys.OwnerInstance,
 		Name:      "admin key in " + filepath.Base(file),
 		Scopes:    apikeys.AdminScopes(),
 		Forever:   true,

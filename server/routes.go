@@ -8,6 +8,7 @@ import (
 	"github.com/gorilla/mux"
 
 	"mintmark/admin"
+	"mintmark/issuer"
 	"mintmark/web"
 )
 
@@ -45,27 +46,27 @@ var (
 	probe       = &class{say: inText, maxBody: smallBody}                                 // for whatever watches the process
 )
 
-// routes is every address there is, the busiest first.
+// routes is every address there is.
 func (s *Server) routes() []route {
 	all := []route{
-		{"POST", "/oauth/token", application, s.provider.Token},
-		{"POST", "/introspect", backend, s.provider.Introspect},
-		{"GET POST", "/userinfo", resource, s.provider.UserInfo},
-		{"POST", "/revoke", application, s.provider.Revoke},
-		{"GET", "/.well-known/jwks.json", document, s.known.JWKS},
+		{"POST", issuer.PathToken, application, s.provider.Token},
+		{"POST", issuer.PathIntrospect, backend, s.provider.Introspect},
+		{"GET POST", issuer.PathUserInfo, resource, s.provider.UserInfo},
+		{"POST", issuer.PathRevoke, application, s.provider.Revoke},
+		{"GET", issuer.PathJWKS, document, s.known.JWKS},
 		{"GET", "/keys", document, s.known.JWKS},
 		{"GET", "/.well-known/openid-configuration", document, s.known.OpenID},
 		{"GET", "/.well-known/oauth-authorization-server", document, s.known.OAuth},
 
-		{"GET POST", "/authorize", door, s.provider.Authorize},
-		{"GET", "/authorize/{request}", door, s.provider.Authorize},
-		{"GET POST", "/end_session", door, s.provider.EndSession},
+		{"GET POST", issuer.PathAuthorize, door, s.provider.Authorize},
+		{"GET", issuer.PathAuthorize + "/{request}", door, s.provider.Authorize},
+		{"GET POST", issuer.PathEndSession, door, s.provider.EndSession},
 
-		{"GET POST", "/login", page, s.site.Login},
-		{"GET POST", "/consent", page, s.site.Consent},
-		{"GET POST", "/logout", page, s.site.Logout},
-		{"GET POST", "/setup", page, s.site.Setup},
-		{"GET", "/", page, s.site.Home},
+		{"GET POST", web.PathLogin, page, s.site.Login},
+		{"GET POST", web.PathConsent, page, s.site.Consent},
+		{"GET POST", web.PathLogout, page, s.site.Logout},
+		{"GET POST", web.PathSetup, page, s.site.Setup},
+		{"GET", web.PathHome, page, s.site.Home},
 		{"GET", web.PathStatic + "{file}", page, s.site.Static},
 
 		{"", apiPath + "/{rest:.*}", api, s.api},
@@ -175,12 +176,3 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) error {
 	s.admin.ServeHTTP(w, r)
 	return nil
 }
-
-// because is a refusal with the reason for it, which only the log sees.
-type because struct {
-	*refusal
-	reason error
-}
-
-func (b *because) Error() string   { return b.refusal.Error() + ": " + b.reason.Error() }
-func (b *because) Unwrap() []error { return []error{b.refusal, b.reason} }
