@@ -2,14 +2,10 @@ package issuer
 
 import (
 	"encoding/json"
-	"errors"
 	"math"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-
-	"mintmark/keys"
 )
 
 // checks is everything that an authorization request must satisfy before a person is
@@ -33,7 +29,7 @@ var checks = []struct {
 	{"OpenID Connect Core §3.1.2.1", checkMaxAge},
 	{"OpenID Connect Core §3.1.2.1", checkHints},
 	{"OpenID Connect Core §5.5", checkClaims},
-	{"OpenID Connect Core §3.1.2.1", checkHint},
+	{"OpenID Connect Core §3.1.2.1", checkIDTokenHint},
 	{"RFC 8707 §2", checkResource},
 }
 
@@ -282,113 +278,6 @@ func checkClaims(a *asking) *Error {
 		a.req.Claims = kept
 	}
 	return nil
-}
-
-// hintClaims is what we read of an ID token that comes back to us.
-type hintClaims struct {
-	Issuer   string    `json:"iss"`
-	Subject  string    `json:"sub"`
-	Audience oneOrMany `json:"aud"`
-	Session  string    `json:"sid"`
-}
-
-// oneOrMany is one string or several, as aud is: RFC 7519 §4.1.3.
-type oneOrMany []string
-
-// UnmarshalJSON accepts both forms.
-func (a *oneOrMany) UnmarshalJSON(b []byte) error {
-	if len(b) > 0 && b[0] == '"' {
-		*a = oneOrMany{""}
-		return json.Unmarshal(b, &(*a)[0])
-	}
-	return json.Unmarshal(b, (*[]string)(a))
-}
-
-// readHint returns what an ID token of ours says, expired or not. It proves that we once
-// told it to somebody, not who is there now.
-func readHint(verify func(token, typ string) ([]byte, error), issuer, token string) (hintClaims, error) {
-	var hint hintClaims
-	if len(token) > maxRequest {
-		return hint, errors.New("too long")
-	}
-	body, err := verify(token, "JWT")
-	if err != nil {
-		return hint, err
-	}
-	if err := json.Unmarshal(body, &hint); err != nil {
-		return hint, err
-	}
-	if hint.Issuer != issuer || hint.Subject == "" || len(hint.Audience) == 0 {
-		return hint, errors.New("not an ID token of this issuer")
-	}
-	return hint, nil
-}
-
-func checkHint(a *asking) *Error {
-	token := a.form.get("id_token_hint")
-	if token == "" {
-		return nil
-	}
-	hint, err := readHint(a.verify, a.issuer, token)
-	if errors.Is(err, keys.ErrStale) {
-		return refuse("temporarily_unavailable", "The signing keys are out of reach. Try again in a moment.").because(err)
-	}
-	if err != nil {
-		return refuse("invalid_request", "id_token_hint is not an ID token of this issuer.").because(err)
-	}
-	if !slices.Contains(hint.Audience, a.client.ID) {
-		return refuse("invalid_request", "id_token_hint is not an ID token of this client.")
-	}
-	if a.req.Subject != "" && a.req.Subject != hint.Subject {
-		return refuse("invalid_request", "id_token_hint and claims name two different people.")
-	}
-	a.req.Subject = hint.Subject
-	return nil
-}
-
-func checkResource(a *asking) *Error {
-	audience, refusal := audienceOf(a.client, a.form.all("resource"))
-	if refusal != nil {
-		return refusal
-	}
-	a.req.Audience = audience
-	return nil
-}
-
-// audienceOf returns the audience of the access tokens that a client asks for with the
-// resource parameter, in the form in which it was registered. Without resource it is
-// everything that the client registered; nothing means the issuer.
-func audienceOf(c *Client, resources []string) ([]string, *Error) {
-	if len(resources) == 0 {
-		return c.Audience, nil
-	}
-	var granted []string
-	for _, asked := range resources {
-		at := slices.IndexFunc(c.Audience, func(registered string) bool {
-			return canonicalResource(registered) == canonicalResource(asked)
-		})
-		if at < 0 {
-			return nil, refuse("invalid_target", "This client may not use that resource: it must be in its registered audience.")
-		}
-		if !slices.Contains(granted, c.Audience[at]) {
-			granted = append(granted, c.Audience[at])
-		}
-	}
-	return granted, nil
-}
-
-// canonicalResource evens out what URL libraries do to a resource before they send it: the
-// case of scheme and host, and a slash for an empty path.
-func canonicalResource(s string) string {
-	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil {
-		return s
-	}
-	rest := strings.TrimPrefix(s[len(u.Scheme):], "://"+u.Host)
-	if rest == "/" {
-		rest = ""
-	}
-	return strings.ToLower(u.Scheme) + "://" + strings.ToLower(u.Host) + rest
 }
 
 func isBase64URL(s string) bool {

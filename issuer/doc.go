@@ -16,13 +16,21 @@
 //
 // # Reading order
 //
+//   - tables.go is what we speak: paths, scopes and their claims, and every short list that
+//     discovery publishes. authorization.go and client.go are the two things that it is about.
 //   - authorize.go and token.go are the two doors. Each reads one request, makes
 //     one decision, writes one answer.
 //   - checks.go is the list of everything an authorization request must satisfy,
 //     in the order in which it is checked, each with its section of the standard.
 //   - next.go says what a request still needs: sign-in, consent, or an answer. request.go
-//     is what travels meanwhile, browser.go what binds it, pages.go what package web calls.
-//   - grant_*.go is one file for each way to get tokens.
+//     is what travels meanwhile, browser.go what binds it, pages.go what package web calls,
+//     respond.go how the answer goes back.
+//   - clientauth.go says which client sends a request; assertion.go and clientsecret.go how it
+//     proves that.
+//   - grant_*.go is one file for each way to get tokens; mint.go makes them. refresh.go is why
+//     a refresh token can be given twice and used once.
+//   - userinfo.go, introspect.go and revoke.go are for tokens that come back; shown.go says
+//     what such a token is and what stands against it.
 //   - endsession.go is how a person leaves, register.go how an application is accepted.
 //   - store.go is what the issuer asks its database to remember.
 package issuer

@@ -21,7 +21,7 @@ func (p *Provider) ownToken(ctx context.Context, client *Client, f form, now tim
 	if refusal != nil {
 		return tokens{}, refusal
 	}
-	audience, refusal := p.narrowAudience(client.Audience, f)
+	audience, refusal := p.audienceOf(client.Audience, f)
 	if refusal != nil {
 		return tokens{}, refusal
 	}

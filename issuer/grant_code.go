@@ -70,7 +70,7 @@ func (p *Provider) redeemCode(ctx context.Context, client *Client, f form, now t
 			return tokens{}, refuse("invalid_grant", "%s", wrong).because(errors.New(c.section))
 		}
 	}
-	audience, refusal := p.narrowAudience(st.Audience, f)
+	audience, refusal := p.audienceOf(st.Audience, f)
 	if refusal != nil {
 		return tokens{}, refusal
 	}

@@ -66,7 +66,7 @@ func (p *Provider) takeTurn(ctx context.Context, client *Client, st *Standing, g
 	if refusal != nil {
 		return tokens{}, refusal
 	}
-	audience, refusal := p.narrowAudience(st.Audience, f)
+	audience, refusal := p.audienceOf(st.Audience, f)
 	if refusal != nil {
 		return tokens{}, refusal
 	}

@@ -3,6 +3,7 @@ package issuer
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"time"
 
 	"mintmark/internal/secret"
@@ -48,14 +49,7 @@ type request struct {
 func (q *request) begun() time.Time { return time.UnixMicro(q.Begun) }
 
 // prompts says whether the prompt parameter holds a value.
-func (q *request) prompts(value string) bool {
-	for _, p := range q.Prompt {
-		if p == value {
-			return true
-		}
-	}
-	return false
-}
+func (q *request) prompts(value string) bool { return slices.Contains(q.Prompt, value) }
 
 // newRequest begins a request. Its times are those that the database keeps: microseconds.
 func newRequest(now time.Time) request {

@@ -117,29 +117,3 @@ func narrowScopes(may []string, asked string) ([]string, *Error) {
 	}
 	return granted, nil
 }
-
-// narrowAudience returns the targets that are asked for with the parameters resource (RFC 8707
-// §2.2) and audience, of those that may be had: all of them if none is asked for. An empty
-// audience means the issuer.
-func (p *Provider) narrowAudience(may []string, f form) ([]string, *Error) {
-	asked := append(f.all("resource"), f.all("audience")...)
-	if len(asked) == 0 {
-		return may, nil
-	}
-	if len(may) == 0 {
-		may = []string{p.Issuer}
-	}
-	var granted []string
-	for _, target := range asked {
-		at := slices.IndexFunc(may, func(s string) bool {
-			return s == target || canonicalResource(s) == canonicalResource(target)
-		})
-		if at < 0 {
-			return nil, refuse("invalid_target", "This client may not use that resource: it must be in its registered audience, and in what the person allowed.")
-		}
-		if !slices.Contains(granted, may[at]) {
-			granted = append(granted, may[at])
-		}
-	}
-	return granted, nil
-}
