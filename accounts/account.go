@@ -36,6 +36,9 @@ type Change struct {
 	// as a whole. Its email, email_verified and name stand for the fields above.
 	Claims json.RawMessage
 
+	// Was is the UpdatedAt of the account that the change is of, if it is of no other.
+	Was time.Time
+
 	At time.Time // now, if it is zero
 }
 

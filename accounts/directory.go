@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -100,21 +101,35 @@ func (d *Directory) List(ctx context.Context, p Page, email string) ([]Account, 
 }
 
 // Set changes a person and returns who they are now. It returns an [*Invalid],
-// [ErrNotFound], or [ErrExists] if the new address is taken. Of two changes at the same
-// moment the later one wins as a whole.
+// [ErrNotFound], [ErrExists] if the new address is taken, [ErrLastAdmin], or [ErrChanged] if
+// the change is of somebody who is not as they were ([Change].Was). Changes at the same moment
+// are made one after the other, each to what the one before has left.
 func (d *Directory) Set(ctx context.Context, id string, c Change) (Account, error) {
-	a, err := d.Store.Account(ctx, id)
-	if err != nil {
-		return Account{}, err
+	for {
+		a, err := d.Store.Account(ctx, id)
+		if err != nil {
+			return Account{}, err
+		}
+		was := a.UpdatedAt
+		if !c.Was.IsZero() && !c.Was.Equal(was) {
+			return Account{}, ErrChanged
+		}
+		if a, err = c.apply(a); err != nil {
+			return Account{}, err
+		}
+		// Always later than before, so that no two states of a person are of the same time.
+		if a.UpdatedAt = at(c.At); !a.UpdatedAt.After(was) {
+			a.UpdatedAt = was.Add(time.Microsecond)
+		}
+		err = d.Store.SetAccount(ctx, a, was)
+		switch {
+		case err == nil:
+			return a, nil
+		case !errors.Is(err, ErrChanged):
+			return Account{}, err
+		}
+		// Somebody else was faster, which is their change: this ends when they have made theirs.
 	}
-	if a, err = c.apply(a); err != nil {
-		return Account{}, err
-	}
-	a.UpdatedAt = at(c.At)
-	if err := d.Store.SetAccount(ctx, a); err != nil {
-		return Account{}, err
-	}
-	return a, nil
 }
 
 // SetPassword gives a person a new password. Every session of theirs ends, and everything
@@ -135,8 +150,8 @@ func (d *Directory) SetPassword(ctx context.Context, id, password string, now ti
 	return d.Store.SetPassword(ctx, id, "", hash, true, now)
 }
 
-// Disable locks a person out, at once and everywhere, or returns [ErrNotFound]. Enable lets
-// them sign in again; what was ended stays ended.
+// Disable locks a person out, at once and everywhere, or returns [ErrNotFound], or
+// [ErrLastAdmin] if nobody else could look after this server then. Enable lets them sign in again; what was ended stays ended.
 func (d *Directory) Disable(ctx context.Context, id string, now time.Time) error {
 	return d.Store.DisableAccount(ctx, id, now)
 }
@@ -146,8 +161,8 @@ func (d *Directory) Enable(ctx context.Context, id string, now time.Time) error 
 	return d.Store.EnableAccount(ctx, id, now)
 }
 
-// Remove forgets a person and everything of theirs, or returns [ErrNotFound]. The id is
-// never given to somebody else.
+// Remove forgets a person and everything of theirs, or returns [ErrNotFound] or [ErrLastAdmin].
+// The id is never given to somebody else.
 func (d *Directory) Remove(ctx context.Context, id string, now time.Time) error {
 	return d.Store.RemoveAccount(ctx, id, now)
 }

@@ -10,8 +10,6 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-func itoa(n int) string { return strconv.Itoa(n) }
-
 // CanonicalEmail returns the one form of an e-mail address that uniqueness, sign-in and
 // limits go by. Two spellings that a mail system delivers to two people never have the
 // same form; spellings that differ in case, in Unicode composition or in the encoding of

@@ -1,6 +1,9 @@
 package accounts
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // An Invalid is a value that can't be accepted, in words for the person who sent it.
 type Invalid struct {
@@ -25,7 +28,7 @@ func text(s string, limit int, multiline bool) string {
 	case strings.TrimSpace(s) == "":
 		return "is empty"
 	case n > limit:
-		return "is longer than " + itoa(limit) + " characters"
+		return "is longer than " + strconv.Itoa(limit) + " characters"
 	}
 	return ""
 }

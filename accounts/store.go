@@ -11,6 +11,10 @@ import (
 var (
 	ErrNotFound = errors.New("accounts: not found")
 	ErrExists   = errors.New("accounts: that e-mail address is taken")
+	// ErrChanged means that the account was changed since it was read.
+	ErrChanged = errors.New("accounts: it was changed meanwhile")
+	// ErrLastAdmin means that nobody would be left who can look after this server.
+	ErrLastAdmin = errors.New("accounts: the last enabled administrator must stay")
 )
 
 // An Account is a person.
@@ -71,20 +75,25 @@ type Store interface {
 	Accounts(ctx context.Context, p Page, emailKey string) ([]Account, error)
 
 	// SetAccount replaces everything of an account but ID, CreatedAt, DisabledAt and
-	// PasswordHash. It returns [ErrNotFound], or [ErrExists] if the new address is taken.
-	SetAccount(ctx context.Context, a Account) error
+	// PasswordHash. It returns [ErrNotFound], [ErrExists] if the new address is taken,
+	// [ErrChanged] if the stored UpdatedAt is another than was, or [ErrLastAdmin].
+	//
+	// ErrLastAdmin, here and below, means that the account is the only enabled one with the role
+	// "admin", and would not be so any more: nothing changes. Of any number of callers who
+	// between them would leave no such account, one is refused.
+	SetAccount(ctx context.Context, a Account, was time.Time) error
 	// SetPassword replaces the hash. If was is not empty, only while the stored hash
 	// still equals it (a rehash at sign-in must not undo a change). If endSessions,
 	// every session ends and every authorization is revoked in the same transaction.
 	// It returns [ErrNotFound] if nothing was changed.
 	SetPassword(ctx context.Context, id, was, hash string, endSessions bool, now time.Time) error
 	// DisableAccount disables an account, ends its sessions and revokes its
-	// authorizations, or returns [ErrNotFound]. EnableAccount enables it again; what
-	// was ended stays ended.
+	// authorizations, or returns [ErrNotFound] or [ErrLastAdmin]. EnableAccount enables it
+	// again; what was ended stays ended.
 	DisableAccount(ctx context.Context, id string, now time.Time) error
 	EnableAccount(ctx context.Context, id string, now time.Time) error
 	// RemoveAccount forgets an account with its sessions and consents and revokes its
-	// authorizations, or returns [ErrNotFound].
+	// authorizations, or returns [ErrNotFound] or [ErrLastAdmin].
 	RemoveAccount(ctx context.Context, id string, now time.Time) error
 
 	// StartSession remembers a new session of an account, or returns [ErrNotFound] if the

@@ -155,7 +155,7 @@ func TestAPersonIsAddedFoundChangedAndRemoved(t *testing.T) {
 			t.Errorf("what is no address: %v", err)
 		}
 
-		bob := h.add(accounts.New{Email: "bob@example.com"})
+		bob := h.add(accounts.New{Email: "bob@example.com", At: noon})
 		taken, name := "alice@EXAMPLE.com", "Robert"
 		if _, err := h.directory.Set(ctx, bob.ID, accounts.Change{Email: &taken}); !errors.Is(err, accounts.ErrExists) {
 			t.Errorf("taking an address that is taken: %v", err)

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"mintmark/issuer"
@@ -100,10 +101,14 @@ type (
 	}
 	setClientInput struct {
 		ID      string `path:"client_id" maxLength:"255"`
+		IfMatch string `header:"If-Match" maxLength:"1000" doc:"The ETag of what you read: then a change that somebody else made since is not overwritten"`
 		Body    Metadata
 		RawBody []byte
 	}
-	clientOutput     struct{ Body Client }
+	clientOutput struct {
+		ETag string `header:"ETag"`
+		Body Client
+	}
 	registeredOutput struct{ Body RegisteredClient }
 )
 
@@ -124,7 +129,8 @@ func (a *api) getClient(ctx context.Context, in *clientInput) (*clientOutput, er
 	if err != nil {
 		return nil, err
 	}
-	return &clientOutput{a.showClient(client)}, nil
+	shown := a.showClient(client)
+	return &clientOutput{etag(shown), shown}, nil
 }
 
 func (a *api) addClient(ctx context.Context, in *addClientInput) (*registeredOutput, error) {
@@ -159,27 +165,48 @@ func (a *api) addClient(ctx context.Context, in *addClientInput) (*registeredOut
 	return &registeredOutput{out}, nil
 }
 
+// setClient makes changes at the same moment one after the other, each to what the one before
+// has left.
 func (a *api) setClient(ctx context.Context, in *setClientInput) (*clientOutput, error) {
-	was, err := a.Registry.Client(ctx, in.ID)
-	if err != nil {
-		return nil, err
+	defer a.Provider.ForgetClient(in.ID)
+	for {
+		was, err := a.Registry.Client(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := unchanged(in.IfMatch, a.showClient(was)); err != nil {
+			return nil, err
+		}
+		client, err := a.revise(was, in)
+		if err != nil {
+			return nil, err
+		}
+		err = a.Registry.SetClient(ctx, client, was.UpdatedAt)
+		switch {
+		case err == nil:
+			return a.getClient(ctx, &clientInput{in.ID})
+		case !errors.Is(err, issuer.ErrChanged):
+			return nil, err
+		}
+		// Somebody else was faster, which is their change: this ends when they have made theirs.
 	}
+}
+
+// revise returns a client with a change made.
+func (a *api) revise(was issuer.Client, in *setClientInput) (issuer.Client, error) {
 	if in.Body.Type != nil && *in.Body.Type != was.Type {
-		return nil, wrong("client_type", "can't be changed; register another client")
+		return issuer.Client{}, wrong("client_type", "can't be changed; register another client")
 	}
 	spec, err := patch(was, in.RawBody)
 	if err != nil {
-		return nil, err
+		return issuer.Client{}, err
 	}
-	client, err := a.Provider.Revise(was, spec, time.Now())
-	if err != nil {
-		return nil, err
+	// Always later than before, so that no two states of a client are of the same time.
+	now := time.Now().Truncate(time.Microsecond)
+	if !now.After(was.UpdatedAt) {
+		now = was.UpdatedAt.Add(time.Microsecond)
 	}
-	if err := a.Registry.SetClient(ctx, client); err != nil {
-		return nil, err
-	}
-	a.Provider.ForgetClient(client.ID)
-	return a.getClient(ctx, &clientInput{in.ID})
+	return a.Provider.Revise(was, spec, now)
 }
 
 func (a *api) removeClient(ctx context.Context, in *clientInput) (*done, error) {

@@ -14,6 +14,7 @@
 //
 //   - routes.go is every operation, on one page.
 //   - admin.go puts the handler together; guard.go is who may pass; input.go is what may enter.
+//   - page.go is how a list is read, part by part.
 //   - problem.go is every refusal there is, and how an error of the parts becomes one.
 //   - users.go, clients.go, secrets.go, signingkeys.go, sessions.go, grants.go, info.go are
 //     the resources. Each has its JSON form, and its operations.

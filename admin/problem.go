@@ -36,6 +36,8 @@ var (
 	timeout           = kind{http.StatusRequestTimeout, "request_timeout"}
 	exists            = kind{http.StatusConflict, "exists"}
 	conflict          = kind{http.StatusConflict, "conflict"}
+	lastAdmin         = kind{http.StatusConflict, "last_admin"}
+	changed           = kind{http.StatusPreconditionFailed, "changed"}
 	tooLarge          = kind{http.StatusRequestEntityTooLarge, "too_large"}
 	unsupported       = kind{http.StatusUnsupportedMediaType, "unsupported_media_type"}
 	invalid           = kind{http.StatusUnprocessableEntity, "invalid"}
@@ -163,6 +165,10 @@ func known(err error, thing string) *Problem {
 		return refuse(notFound, "There is no such %s.", thing).because(err)
 	case errors.Is(err, accounts.ErrExists):
 		return refuse(exists, "Somebody has this e-mail address already.").field("body", "email", "is taken").because(err)
+	case errors.Is(err, accounts.ErrLastAdmin):
+		return refuse(lastAdmin, "This is the last administrator that is enabled. Make somebody else one first.").because(err)
+	case errors.Is(err, accounts.ErrChanged):
+		return refuse(changed, "It was changed while your change was on its way. Read it again.").because(err)
 	case errors.Is(err, issuer.ErrExists):
 		return refuse(exists, "There is a client with this id already.").field("body", "client_id", "is taken").because(err)
 	case errors.Is(err, keys.ErrConflict):

@@ -74,6 +74,7 @@ type (
 	addUserInput struct{ Body NewUser }
 	setUserInput struct {
 		ID      string `path:"user_id" maxLength:"100"`
+		IfMatch string `header:"If-Match" maxLength:"1000" doc:"The ETag of what you read: then a change that somebody else made since is not overwritten"`
 		Body    UserChange
 		RawBody []byte
 	}
@@ -81,8 +82,16 @@ type (
 		ID   string `path:"user_id" maxLength:"100"`
 		Body NewPassword
 	}
-	userOutput struct{ Body User }
+	userOutput struct {
+		ETag string `header:"ETag"`
+		Body User
+	}
 )
+
+func showOneUser(person accounts.Account) *userOutput {
+	shown := showUser(person)
+	return &userOutput{etag(shown), shown}
+}
 
 func (a *api) listUsers(ctx context.Context, in *usersInput) (*pageOutput[User], error) {
 	page, err := a.reads(ctx, "users", in.Paging)
@@ -108,7 +117,7 @@ func (a *api) addUser(ctx context.Context, in *addUserInput) (*userOutput, error
 	if err != nil {
 		return nil, err
 	}
-	return &userOutput{showUser(person)}, nil
+	return showOneUser(person), nil
 }
 
 func (a *api) getUser(ctx context.Context, in *userInput) (*userOutput, error) {
@@ -116,7 +125,7 @@ func (a *api) getUser(ctx context.Context, in *userInput) (*userOutput, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &userOutput{showUser(person)}, nil
+	return showOneUser(person), nil
 }
 
 func (a *api) setUser(ctx context.Context, in *setUserInput) (*userOutput, error) {
@@ -134,14 +143,25 @@ func (a *api) setUser(ctx context.Context, in *setUserInput) (*userOutput, error
 	if err != nil {
 		return nil, err
 	}
-	person, err := a.Accounts.Set(ctx, in.ID, accounts.Change{
+	change := accounts.Change{
 		Email: in.Body.Email, Name: in.Body.Name, Verified: in.Body.EmailVerified, Role: in.Body.Role,
 		Claims: claims, At: time.Now(),
-	})
+	}
+	if in.IfMatch != "" {
+		was, err := a.Accounts.Account(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := unchanged(in.IfMatch, showUser(was)); err != nil {
+			return nil, err
+		}
+		change.Was = was.UpdatedAt
+	}
+	person, err := a.Accounts.Set(ctx, in.ID, change)
 	if err != nil {
 		return nil, err
 	}
-	return &userOutput{showUser(person)}, nil
+	return showOneUser(person), nil
 }
 
 func (a *api) removeUser(ctx context.Context, in *userInput) (*done, error) {

@@ -345,7 +345,7 @@ func TestWhatHappensWhileAPersonReads(t *testing.T) {
 		sealed = b.visit(ask(app)).sealed
 		moved := app
 		moved.RedirectURIs = []string{returning + "/moved"}
-		if err := h.db.Registry().SetClient(t.Context(), moved); err != nil {
+		if err := h.db.Registry().SetClient(t.Context(), moved, app.UpdatedAt); err != nil {
 			t.Fatal(err)
 		}
 		h.ForgetClient(app.ID)

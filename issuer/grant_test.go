@@ -474,7 +474,7 @@ func TestAClientGetsATokenForItself(t *testing.T) {
 		spa := h.app(t, public)
 		odd := spa.Client
 		odd.GrantTypes = append(odd.GrantTypes, "client_credentials")
-		if err := h.db.Registry().SetClient(t.Context(), odd); err != nil {
+		if err := h.db.Registry().SetClient(t.Context(), odd, spa.UpdatedAt); err != nil {
 			t.Fatal(err)
 		}
 		if got := h.own(t, spa); got.what != "unauthorized_client" {

@@ -13,6 +13,7 @@ var (
 	ErrAnswered = errors.New("issuer: the request was answered before")
 	ErrSpent    = errors.New("issuer: spent, or no longer good")
 	ErrReplayed = errors.New("issuer: used before")
+	ErrChanged  = errors.New("issuer: it was changed meanwhile")
 )
 
 // A Store remembers what the issuer has promised.
@@ -122,9 +123,9 @@ type Registry interface {
 	Clients(ctx context.Context, p Page) ([]Client, error)
 	// AddClient returns [ErrExists] if the id is taken.
 	AddClient(ctx context.Context, c Client) error
-	// SetClient replaces everything of a client but ID, Secrets, CreatedAt and DisabledAt, or
-	// returns [ErrNotFound].
-	SetClient(ctx context.Context, c Client) error
+	// SetClient replaces everything of a client but ID, Secrets, CreatedAt and DisabledAt. It
+	// returns [ErrNotFound], or [ErrChanged] if the stored UpdatedAt is another than was.
+	SetClient(ctx context.Context, c Client, was time.Time) error
 	// SetClientSecrets replaces the secrets, if the stored ones still were the given ones
 	// (compared by their hashes): otherwise [ErrNotFound] and nothing changes.
 	SetClientSecrets(ctx context.Context, id string, was, secrets []ClientSecret, now time.Time) error

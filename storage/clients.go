@@ -133,14 +133,22 @@ func (s registry) AddClient(ctx context.Context, c issuer.Client) error {
 }
 
 // SetClient implements [issuer.Registry].
-func (s registry) SetClient(ctx context.Context, c issuer.Client) error {
+func (s registry) SetClient(ctx context.Context, c issuer.Client, was time.Time) error {
 	metadata, err := writeClient(c)
 	if err != nil {
 		return err
 	}
-	return s.one(s.db.write(ctx,
-		do(`UPDATE clients SET metadata = $2, updated_at = $3 WHERE id = $1`, c.ID, metadata, c.UpdatedAt),
-		changed(clientChange, c.ID, c.UpdatedAt)))
+	var there int64
+	n, err := s.db.write(ctx,
+		do(`UPDATE clients SET metadata = $2, updated_at = $3
+			WHERE id = $1 AND updated_at = $4`,
+			c.ID, metadata, c.UpdatedAt, was),
+		ask(into{&there}, `SELECT 1 FROM clients WHERE id = $1`, c.ID),
+		changed(clientChange, c.ID, c.UpdatedAt))
+	if err == nil && n[0] == 0 && n[1] == 1 {
+		return issuer.ErrChanged
+	}
+	return s.one(n, err)
 }
 
 // SetClientSecrets implements [issuer.Registry].

@@ -108,22 +108,39 @@ func (s people) Accounts(ctx context.Context, p accounts.Page, emailKey string) 
 // limit keeps a page between 1 and 1000 entries.
 func limit(n int) int { return min(max(n, 1), 1000) }
 
+// adminsTurn makes those who take a person's powers away wait for each other: of two
+// administrators who remove each other the second finds that no other is left. It locks every
+// enabled administrator, and not only the one in question, because the others are what the
+// statement after it depends on.
+func adminsTurn() statement {
+	return lock(`SELECT 1 FROM accounts WHERE role = 'admin' AND disabled_at = 0 ORDER BY id FOR UPDATE`)
+}
+
 // SetAccount implements [accounts.Store].
-func (s people) SetAccount(ctx context.Context, a accounts.Account) error {
-	n, err := s.db.write(ctx, do(`
-		UPDATE accounts SET email = $2, email_key = $3, email_verified = $4, name = $5, role = $6,
-			claims = $7, updated_at = $8
-		WHERE id = $1`,
-		a.ID, a.Email, a.EmailKey, a.EmailVerified, a.Name, a.Role, a.Claims, a.UpdatedAt))
+func (s people) SetAccount(ctx context.Context, a accounts.Account, was time.Time) error {
+	var updated time.Time
+	n, err := s.db.write(ctx,
+		adminsTurn(),
+		do(`UPDATE accounts SET email = $2, email_key = $3, email_verified = $4, name = $5, role = $6,
+				claims = $7, updated_at = $8
+			WHERE id = $1 AND updated_at = $9
+			AND ($6 = 'admin' OR role <> 'admin' OR disabled_at <> 0
+				OR EXISTS (SELECT 1 FROM accounts WHERE role = 'admin' AND disabled_at = 0 AND id <> $1))`,
+			a.ID, a.Email, a.EmailKey, a.EmailVerified, a.Name, a.Role, a.Claims, a.UpdatedAt, was),
+		ask(into{&updated}, `SELECT updated_at FROM accounts WHERE id = $1`, a.ID))
 	switch {
 	case errors.Is(err, errTaken):
 		return accounts.ErrExists
 	case err != nil:
 		return err
-	case n[0] == 0:
+	case n[1] == 1:
+		return nil
+	case n[2] == 0:
 		return accounts.ErrNotFound
+	case micro(updated) != micro(was):
+		return accounts.ErrChanged
 	}
-	return nil
+	return accounts.ErrLastAdmin
 }
 
 // SetPassword implements [accounts.Store].
@@ -157,25 +174,34 @@ func (s people) SetPassword(ctx context.Context, id, was, hash string, endSessio
 
 // DisableAccount implements [accounts.Store].
 func (s people) DisableAccount(ctx context.Context, id string, now time.Time) error {
+	var there int64
 	n, err := s.db.write(ctx,
-		// First, and every verb that gives this person something locks the same row: it is
-		// either before us, and then ended below, or after us, and then refused.
+		adminsTurn(),
+		// Before the rest, and every verb that gives this person something locks the same row: it
+		// is either before us, and then ended below, or after us, and then refused.
 		do(`UPDATE accounts SET disabled_at = CASE WHEN disabled_at = 0 THEN $2 ELSE disabled_at END
-			WHERE id = $1`,
+			WHERE id = $1
+			AND (role <> 'admin' OR disabled_at <> 0
+				OR EXISTS (SELECT 1 FROM accounts WHERE role = 'admin' AND disabled_at = 0 AND id <> $1))`,
 			id, now),
 		do(`UPDATE sessions SET ended_at = $2, end_reason = 'revoked'
-			WHERE account_id = $1 AND ended_at = 0`,
+			WHERE account_id = $1 AND ended_at = 0
+			AND EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND disabled_at <> 0)`,
 			id, now),
 		do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'account disabled'
-			WHERE account_id = $1 AND revoked_at = 0`,
-			id, now))
+			WHERE account_id = $1 AND revoked_at = 0
+			AND EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND disabled_at <> 0)`,
+			id, now),
+		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id))
 	switch {
 	case err != nil:
 		return err
-	case n[0] == 0:
-		return accounts.ErrNotFound
+	case n[1] == 1:
+		return nil
+	case n[4] == 1:
+		return accounts.ErrLastAdmin
 	}
-	return nil
+	return accounts.ErrNotFound
 }
 
 // EnableAccount implements [accounts.Store].
@@ -192,18 +218,32 @@ func (s people) EnableAccount(ctx context.Context, id string, now time.Time) err
 
 // RemoveAccount implements [accounts.Store].
 func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) error {
+	var there int64
 	n, err := s.db.write(ctx,
-		do(`DELETE FROM accounts WHERE id = $1`, id),
-		do(`DELETE FROM sessions WHERE account_id = $1`, id),
-		do(`DELETE FROM consents WHERE account_id = $1`, id),
+		adminsTurn(),
+		do(`DELETE FROM accounts
+			WHERE id = $1
+			AND (role <> 'admin' OR disabled_at <> 0
+				OR EXISTS (SELECT 1 FROM accounts WHERE role = 'admin' AND disabled_at = 0 AND id <> $1))`,
+			id),
+		do(`DELETE FROM sessions
+			WHERE account_id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1)`,
+			id),
+		do(`DELETE FROM consents
+			WHERE account_id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1)`,
+			id),
 		do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'account removed'
-			WHERE account_id = $1 AND revoked_at = 0`,
-			id, now))
+			WHERE account_id = $1 AND revoked_at = 0
+			AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1)`,
+			id, now),
+		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id))
 	switch {
 	case err != nil:
 		return err
-	case n[0] == 0:
-		return accounts.ErrNotFound
+	case n[1] == 1:
+		return nil
+	case n[5] == 1:
+		return accounts.ErrLastAdmin
 	}
-	return nil
+	return accounts.ErrNotFound
 }

@@ -50,6 +50,8 @@ func TestHotStatementsFindRowsByKey(t *testing.T) {
 		_ = p.EndSessions(ctx, "u", "revoked", now)
 		_ = p.SetPassword(ctx, "u", "", "h", true, now)
 		_ = p.DisableAccount(ctx, "u", now)
+		_ = p.SetAccount(ctx, accounts.Account{ID: "u"}, now)
+		_ = p.RemoveAccount(ctx, "u", now)
 		_, _, _ = p.Count(ctx, "k", time.Minute, now)
 		_ = db.Registry().RevokeConsent(ctx, "u", "c", now)
 		_ = db.Registry().RemoveClient(ctx, "c", now)

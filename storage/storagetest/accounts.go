@@ -41,18 +41,26 @@ func peopleAreRemembered(t *testing.T, w *world) {
 	w.must(w.people.DisableAccount(w.ctx, a.ID, w.now))
 	changed := accounts.Account{ID: a.ID, Email: "New@example.com", EmailKey: "new@example.com", Name: "Augusta", Role: "admin",
 		Claims: []byte(`{}`), UpdatedAt: w.now.Add(time.Hour), PasswordHash: "ignored", CreatedAt: w.now.Add(time.Hour)}
-	w.must(w.people.SetAccount(w.ctx, changed))
+	w.must(w.people.SetAccount(w.ctx, changed, a.UpdatedAt))
 	got, err = w.people.Account(w.ctx, a.ID)
 	w.must(err)
 	changed.PasswordHash, changed.CreatedAt, changed.DisabledAt = a.PasswordHash, a.CreatedAt, w.now
 	w.same(changed, got)
 
-	w.wants(accounts.ErrNotFound, w.people.SetAccount(w.ctx, accounts.Account{ID: "usr_nobody", EmailKey: "x@example.com"}))
+	w.wants(accounts.ErrNotFound, w.people.SetAccount(w.ctx, accounts.Account{ID: "usr_nobody", EmailKey: "x@example.com"}, time.Time{}))
 	changed.EmailKey = key
-	w.wants(accounts.ErrExists, w.people.SetAccount(w.ctx, changed))
+	w.wants(accounts.ErrExists, w.people.SetAccount(w.ctx, changed, changed.UpdatedAt))
 	got, err = w.people.Account(w.ctx, a.ID)
 	w.must(err)
 	w.same("new@example.com", got.EmailKey)
+
+	// A change is of the account as it was read: of any number of changes of the same one happens.
+	w.wants(accounts.ErrChanged, w.people.SetAccount(w.ctx, got, a.UpdatedAt))
+	next := got
+	next.UpdatedAt = got.UpdatedAt.Add(time.Second)
+	w.wantOneWinner(w.race(func(db *storage.DB, i int) error {
+		return db.Accounts().SetAccount(w.ctx, next, got.UpdatedAt)
+	}), accounts.ErrChanged)
 
 	var ids []string
 	for after := ""; ; {
@@ -109,9 +117,9 @@ func thereIsOneFirstAdmin(t *testing.T, w *world) {
 	w.must(err)
 	w.same(made[winner], got)
 
-	// Only while there is none: when the last one is gone it is possible again.
-	w.must(w.people.RemoveAccount(w.ctx, made[winner].ID, w.now))
-	w.must(w.people.AddFirstAdmin(w.ctx, admin(100)))
+	// Only while there is none, and that it never is again.
+	w.wants(accounts.ErrExists, w.people.AddFirstAdmin(w.ctx, admin(100)))
+	w.wants(accounts.ErrLastAdmin, w.people.RemoveAccount(w.ctx, made[winner].ID, w.now))
 }
 
 func theSetupCodeWorksOnce(t *testing.T, w *world) {
@@ -178,6 +186,82 @@ func passwordsAreReplaced(t *testing.T, w *world) {
 	w.wantOneWinner(w.race(func(db *storage.DB, i int) error {
 		return db.Accounts().SetPassword(w.ctx, x.account.ID, "changed", fmt.Sprint("hash", i), false, w.now)
 	}), accounts.ErrNotFound)
+}
+
+func oneAdminStays(t *testing.T, w *world) {
+	admin := func() accounts.Account {
+		id := secret.NewID("usr")
+		a := accounts.Account{ID: id, EmailKey: id, Role: "admin", CreatedAt: w.now, UpdatedAt: w.now}
+		w.must(w.people.AddAccount(w.ctx, a))
+		return a
+	}
+	demote := func(db *storage.DB, a accounts.Account) error {
+		was := a.UpdatedAt
+		a.Role, a.UpdatedAt = "", was.Add(time.Second)
+		return db.Accounts().SetAccount(w.ctx, a, was)
+	}
+	now := func(id string) accounts.Account {
+		a, err := w.people.Account(w.ctx, id)
+		w.must(err)
+		return a
+	}
+	w.account()
+	off := admin()
+	last := admin()
+	session := w.session(last)
+	w.must(w.people.DisableAccount(w.ctx, off.ID, w.now)) // is one no more
+	for _, err := range []error{
+		w.people.DisableAccount(w.ctx, last.ID, w.now),
+		w.people.RemoveAccount(w.ctx, last.ID, w.now),
+		demote(w.copies[0], last),
+	} {
+		w.wants(accounts.ErrLastAdmin, err)
+	}
+	w.same(last, now(last.ID))
+	if !w.sessionNow(session.ID).EndedAt.IsZero() {
+		t.Error("a refusal ended a session")
+	}
+	// What does not take the powers away is not refused.
+	renamed := last
+	renamed.Name, renamed.UpdatedAt = "Root", last.UpdatedAt.Add(time.Second)
+	w.must(w.people.SetAccount(w.ctx, renamed, last.UpdatedAt))
+	w.must(w.people.SetPassword(w.ctx, last.ID, "", "new", true, w.now))
+	w.must(demote(w.copies[0], now(off.ID)))
+	w.must(w.people.RemoveAccount(w.ctx, off.ID, w.now))
+
+	// Each administrator takes the powers of the next away, in one way or another: one is left.
+	for range 4 {
+		admins := []accounts.Account{now(last.ID)}
+		for range 8 {
+			admins = append(admins, admin())
+		}
+		for i, err := range w.race(func(db *storage.DB, i int) error {
+			next := admins[(i+1)%len(admins)]
+			switch i % 3 {
+			case 0:
+				return db.Accounts().DisableAccount(w.ctx, next.ID, w.now)
+			case 1:
+				return db.Accounts().RemoveAccount(w.ctx, next.ID, w.now)
+			}
+			return demote(db, next)
+		}) {
+			if err != nil && !errors.Is(err, accounts.ErrLastAdmin) && !errors.Is(err, accounts.ErrNotFound) && !errors.Is(err, accounts.ErrChanged) {
+				t.Fatalf("%d: %v", i, err)
+			}
+		}
+		all, err := w.people.Accounts(w.ctx, accounts.Page{Limit: 1000}, "")
+		w.must(err)
+		var left []accounts.Account
+		for _, a := range all {
+			if a.Role == "admin" && a.DisabledAt.IsZero() {
+				left = append(left, a)
+			}
+		}
+		if len(left) != 1 {
+			t.Fatalf("%d administrators are left, want one", len(left))
+		}
+		last = left[0]
+	}
 }
 
 func whoKnewTheOldPasswordIsOut(t *testing.T, w *world) {

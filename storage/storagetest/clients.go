@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -55,9 +56,19 @@ func clientsAreLookedAfter(t *testing.T, w *world) {
 	// SetClient replaces everything of a client but ID, Secrets, CreatedAt and DisabledAt.
 	later := w.now.Add(time.Hour)
 	w.must(w.registry.DisableClient(w.ctx, c.ID, w.now))
-	w.must(w.registry.SetClient(w.ctx, issuer.Client{ID: c.ID, Name: "New", Scopes: []string{"email"}, CreatedAt: later, UpdatedAt: later}))
+	w.must(w.registry.SetClient(w.ctx, issuer.Client{ID: c.ID, Name: "New", Scopes: []string{"email"}, CreatedAt: later, UpdatedAt: later}, c.UpdatedAt))
 	want := issuer.Client{ID: c.ID, Name: "New", Scopes: []string{"email"}, Secrets: c.Secrets, CreatedAt: c.CreatedAt, UpdatedAt: later, DisabledAt: w.now}
 	w.same(want, get(c.ID))
+
+	// A change is of the client as it was read: of any number of changes of the same one happens.
+	w.wants(issuer.ErrChanged, w.registry.SetClient(w.ctx, issuer.Client{ID: c.ID, Name: "Late", UpdatedAt: later}, c.UpdatedAt))
+	w.same(want, get(c.ID))
+	w.wantOneWinner(w.race(func(db *storage.DB, i int) error {
+		return db.Registry().SetClient(w.ctx, issuer.Client{ID: c.ID, Name: fmt.Sprint(i), UpdatedAt: later.Add(time.Second)}, later)
+	}), issuer.ErrChanged)
+	want.UpdatedAt = later.Add(time.Second)
+	w.must(w.registry.SetClient(w.ctx, issuer.Client{ID: c.ID, Name: "New", Scopes: []string{"email"}, UpdatedAt: later}, want.UpdatedAt))
+	want.UpdatedAt = later
 	w.must(w.registry.DisableClient(w.ctx, c.ID, later))
 	w.same(w.now, get(c.ID).DisabledAt)
 	w.must(w.registry.EnableClient(w.ctx, c.ID, later))
@@ -75,7 +86,7 @@ func clientsAreLookedAfter(t *testing.T, w *world) {
 	w.wants(issuer.ErrNotFound, w.registry.SetClientSecrets(w.ctx, "unknown", nil, nil, later))
 
 	for _, err := range []error{
-		w.registry.SetClient(w.ctx, issuer.Client{ID: "unknown"}),
+		w.registry.SetClient(w.ctx, issuer.Client{ID: "unknown"}, w.now),
 		w.registry.DisableClient(w.ctx, "unknown", w.now),
 		w.registry.EnableClient(w.ctx, "unknown", w.now),
 		w.registry.RemoveClient(w.ctx, "unknown", w.now),

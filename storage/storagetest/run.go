@@ -18,6 +18,7 @@ var promises = []struct {
 }{
 	{"accounts", peopleAreRemembered},
 	{"the first admin", thereIsOneFirstAdmin},
+	{"the last admin", oneAdminStays},
 	{"the set-up code", theSetupCodeWorksOnce},
 	{"passwords", passwordsAreReplaced},
 	{"new passwords", whoKnewTheOldPasswordIsOut},

@@ -35,7 +35,7 @@ func changesAreAnnounced(t *testing.T, w *world) {
 	secrets := []issuer.ClientSecret{{Hash: "sha256:new"}}
 	for name, do := range map[string]func() error{
 		"SetClient": func() error {
-			return w.registry.SetClient(w.ctx, issuer.Client{ID: x.client.ID, UpdatedAt: w.now})
+			return w.registry.SetClient(w.ctx, issuer.Client{ID: x.client.ID, UpdatedAt: w.now}, x.client.UpdatedAt)
 		},
 		"SetClientSecrets": func() error {
 			return w.registry.SetClientSecrets(w.ctx, x.client.ID, x.client.Secrets, secrets, w.now)
@@ -187,7 +187,7 @@ func everyVerbIsOneTrip(t *testing.T, w *world) {
 		{"Count", 1, func() error { _, _, err := w.people.Count(w.ctx, "k", time.Minute, w.now); return err }},
 		{"Session", 1, func() error { _, _, err := w.people.Session(w.ctx, x.session.ID); return err }},
 		{"EndSession", 2, func() error { return w.people.EndSession(w.ctx, x.session.ID, "logout", w.now) }},
-		{"DisableAccount", 3, func() error { return w.people.DisableAccount(w.ctx, x.account.ID, w.now) }},
+		{"DisableAccount", 5, func() error { return w.people.DisableAccount(w.ctx, x.account.ID, w.now) }},
 	} {
 		trips, statements := db.Trips(), db.Statements()
 		w.must(tt.do())
