@@ -108,14 +108,6 @@ func (s people) Accounts(ctx context.Context, p accounts.Page, emailKey string) 
 // limit keeps a page between 1 and 1000 entries.
 func limit(n int) int { return min(max(n, 1), 1000) }
 
-// adminsTurn makes those who take a person's powers away wait for each other: of two
-// administrators who remove each other the second finds that no other is left. It locks every
-// enabled administrator, and not only the one in question, because the others are what the
-// statement after it depends on.
-func adminsTurn() statement {
-	return lock(`SELECT 1 FROM accounts WHERE role = 'admin' AND disabled_at = 0 ORDER BY id FOR UPDATE`)
-}
-
 // SetAccount implements [accounts.Store].
 func (s people) SetAccount(ctx context.Context, a accounts.Account, was time.Time) error {
 	var updated time.Time

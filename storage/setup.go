@@ -7,18 +7,21 @@ import (
 	"mintmark/accounts"
 )
 
-// firstAdminTurn makes those who want to be the first admin wait for each other: that there
-// is none is said by the absence of a row, and what is absent can't be locked.
-func firstAdminTurn() statement {
-	return do(`
-		INSERT INTO leases (name, holder, until) VALUES ('first admin', '', 0)
+// adminsTurn makes those wait for each other who decide by which administrators there are: who
+// want to be the first, or to take somebody's powers away. That there is no other is said by the
+// absence of a row, and what is absent can't be locked. Locking the administrators themselves
+// would be no better: whoever waits for one that then is none has it locked all the same, and out
+// of order.
+func adminsTurn() statement {
+	return lock(`
+		INSERT INTO leases (name, holder, until) VALUES ('admins', '', 0)
 		ON CONFLICT (name) DO UPDATE SET until = 0`)
 }
 
 // AddFirstAdmin implements [accounts.Store].
 func (s people) AddFirstAdmin(ctx context.Context, a accounts.Account) error {
 	n, err := s.db.write(ctx,
-		firstAdminTurn(),
+		adminsTurn(),
 		do(`INSERT INTO accounts (id, email, email_key, email_verified, name, role, claims,
 				password_hash, created_at, updated_at, disabled_at)
 			SELECT $1, $2, $3, $4, $5, 'admin', $6, $7, $8, $9, $10
@@ -48,7 +51,7 @@ func (s people) PutSetupCode(ctx context.Context, digest []byte, expires time.Ti
 func (s people) SetupWithCode(ctx context.Context, digest []byte, a accounts.Account, now time.Time) error {
 	var good int64
 	n, err := s.db.write(ctx,
-		firstAdminTurn(),
+		adminsTurn(),
 		do(`INSERT INTO accounts (id, email, email_key, email_verified, name, role, claims,
 				password_hash, created_at, updated_at, disabled_at)
 			SELECT $1, $2, $3, $4, $5, 'admin', $6, $7, $8, $9, $10
