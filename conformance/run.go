@@ -53,6 +53,12 @@ func Program(t testing.TB) string {
 	return program
 }
 
+// StartWith is [Start] with settings in its environment: "MINTMARK_TOKENS_CODE_TTL=2s".
+func StartWith(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	return launch(t, t.TempDir(), "", settings)
+}
+
 // Start runs `mintmark dev` on a free loopback port with a data folder of its own, on
 // SQLite if database is empty, and waits until it is ready. It ends with the test.
 func Start(t testing.TB, database string, flags ...string) *Server {
@@ -62,13 +68,18 @@ func Start(t testing.TB, database string, flags ...string) *Server {
 
 func startIn(t testing.TB, data, database string, flags ...string) *Server {
 	t.Helper()
+	return launch(t, data, database, nil, flags...)
+}
+
+func launch(t testing.TB, data, database string, settings []string, flags ...string) *Server {
+	t.Helper()
 	args := append([]string{"dev", "--listen", "127.0.0.1:0", "--data", data}, flags...)
 	if database != "" {
 		args = append(args, "--database", database)
 	}
 	s := &Server{Data: data, t: t, log: new(bytes.Buffer), mu: new(sync.Mutex)}
 	s.cmd = exec.Command(Program(t), args...)
-	s.cmd.Env = Environment()
+	s.cmd.Env = append(Environment(), settings...)
 	s.cmd.Stdout = locked{s}
 	s.cmd.Stderr = locked{s}
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
