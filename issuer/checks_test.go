@@ -61,6 +61,7 @@ func TestChecks(t *testing.T) {
 	}
 	exempt := with(func(c *Client) { c.RequirePKCE = false })
 	plain := with(func(c *Client) { c.Scopes = []string{"orders:read"} })
+	alone := with(func(c *Client) { c.Audience = nil })
 	hint := func(iss, aud, sub string) string {
 		return fmt.Sprintf(`signed:{"iss":%q,"aud":%s,"sub":%q,"exp":1}`, iss, aud, sub)
 	}
@@ -163,6 +164,8 @@ func TestChecks(t *testing.T) {
 		{"RFC 8707 2, the registered form", web, []string{"resource", "https://api.example/v1/"}, `"a":["https://API.example/v1/"]`},
 		{"RFC 8707 2, but a path is a path", web, []string{"resource", "https://api.example/v1"}, "invalid_target"},
 		{"RFC 8707 2, several", web, []string{"resource", "https://api.example/v1/", "resource", "https://api.example"}, `"a":["https://API.example/v1/","https://api.example"]`},
+		{"RFC 8707 2, none is registered: the issuer", alone, []string{"resource", "https://op.example"}, `"a":["https://op.example"]`},
+		{"RFC 8707 2, none is registered: not another", alone, []string{"resource", "https://api.example"}, "invalid_target"},
 		{"RFC 8707 2, a wrong one among them", web, []string{"resource", "https://api.example", "resource", "https://evil.example"}, "invalid_target"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

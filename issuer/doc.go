@@ -16,7 +16,7 @@
 //
 // # Reading order
 //
-//   - tables.go is what we speak: paths, scopes and their claims, and every short list that
+//   - tables.go is what we speak: paths, scopes and their claims, and the short lists that
 //     discovery publishes. authorization.go and client.go are the two things that it is about.
 //   - authorize.go and token.go are the two doors. Each reads one request, makes
 //     one decision, writes one answer.
