@@ -51,7 +51,7 @@ type frame struct {
 // Asset returns the path of a file of ours.
 func (f frame) Asset(name string) string { return f.base + PathStatic + f.named[name] }
 
-// SignIn, SignOut and Action are paths of pages.
+// SignIn is the path of the sign-in page.
 func (f frame) SignIn() string { return f.base + PathLogin }
 
 // SignOut is the path of the sign-out page.

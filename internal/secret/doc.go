@@ -10,4 +10,12 @@
 // Nothing in this package prints, logs, compares or stores a secret by accident:
 // its types redact themselves, cannot be compared with ==, and show what they
 // hold only to a caller that says Reveal.
+//
+// # Reading order
+//
+//   - token.go is a credential in our hands, mint.go how one is made and recognised.
+//   - hasher.go hashes passwords, a few at a time; phc.go is how a hash is written down.
+//   - sealer.go is what must be read back.
+//   - id.go makes names that are no secrets, pseudonym.go names for what must not be known.
+//     base62.go is the alphabet of ids and credentials.
 package secret
