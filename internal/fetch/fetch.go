@@ -35,8 +35,8 @@ import (
 
 // The limits of one request, and of all that run at the same time.
 const (
-	Timeout  = 5 * time.Second // from the look-up to the last byte
-	MaxBytes = 64 << 10        // of the document
+	timeout  = 5 * time.Second // from the look-up to the last byte
+	maxBytes = 64 << 10        // of the document
 
 	atOnce        = 16
 	atOncePerHost = 4
@@ -91,7 +91,7 @@ func New(c Config) *Fetcher {
 
 func (f *Fetcher) newClient(plain bool) *http.Client {
 	return &http.Client{
-		Timeout:       Timeout,
+		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			// No Proxy: HTTPS_PROXY would make the check of the address worthless.
@@ -111,7 +111,7 @@ func (f *Fetcher) newClient(plain bool) *http.Client {
 func (f *Fetcher) Get(ctx context.Context, address string) ([]byte, error) {
 	shared := f.flight.DoChan(address, func() (any, error) {
 		// Not the context of whoever came first: the others wait for this too.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Timeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 		defer cancel()
 		body, err := f.get(ctx, address)
 		if err != nil {
@@ -160,12 +160,12 @@ func (f *Fetcher) get(ctx context.Context, address string) ([]byte, error) {
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the answer is %d, not 200", resp.StatusCode)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, MaxBytes+1))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBytes+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(body) > MaxBytes {
-		return nil, fmt.Errorf("the document is longer than %d bytes", MaxBytes)
+	if len(body) > maxBytes {
+		return nil, fmt.Errorf("the document is longer than %d bytes", maxBytes)
 	}
 	return body, nil
 }

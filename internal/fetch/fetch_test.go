@@ -98,7 +98,7 @@ func TestRefusals(t *testing.T) {
 		case "/redirect":
 			http.Redirect(w, r, "/ok", http.StatusFound)
 		case "/long":
-			w.Write(make([]byte, MaxBytes+1))
+			w.Write(make([]byte, maxBytes+1))
 		case "/missing":
 			w.WriteHeader(http.StatusNotFound)
 		}
@@ -208,7 +208,7 @@ func TestASlowTargetIsGivenUpAfterFiveSeconds(t *testing.T) {
 		if _, err := f.Get(t.Context(), "https://keys.example"); !errors.Is(err, ErrUnavailable) {
 			t.Errorf("got %v", err)
 		}
-		if took := time.Since(start); took != Timeout {
+		if took := time.Since(start); took != timeout {
 			t.Errorf("it took %s", took)
 		}
 	})
