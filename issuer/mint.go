@@ -131,6 +131,9 @@ func halfHash(token []byte) string {
 // mintAll makes the tokens that an authorization gives: an access token and, if the scopes
 // hold openid, an ID token.
 func (p *Provider) mintAll(m minting, person *Person, nonce string) (tokens, *AccessToken, error) {
+	if refusal := p.stillRegistered(&m); refusal != nil {
+		return tokens{}, nil, refusal
+	}
 	access, row, err := p.mintAccess(m)
 	if err != nil {
 		return tokens{}, nil, err
@@ -142,4 +145,39 @@ func (p *Provider) mintAll(m minting, person *Person, nonce string) (tokens, *Ac
 		}
 	}
 	return got, row, nil
+}
+
+// stillRegistered takes away what the client was registered for when the person allowed it, and
+// is not any more: an operator who takes a scope or an audience back takes it from the tokens of
+// a refresh too.
+func (p *Provider) stillRegistered(m *minting) *Error {
+	had := len(m.scopes)
+	m.scopes = keep(m.scopes, func(s string) bool { return slices.Contains(m.client.Scopes, s) })
+	if had > 0 && len(m.scopes) == 0 {
+		return refuse("invalid_scope", "This client may use none of these scopes any more.")
+	}
+	had = len(m.audience)
+	m.audience = keep(m.audience, func(s string) bool {
+		return slices.Contains(m.client.Audience, s) || len(m.a.Audience) == 0 // the issuer, asked for by name
+	})
+	if had > 0 && len(m.audience) == 0 {
+		// No audience would mean the issuer, and that was never allowed.
+		return refuse("invalid_target", "This client may use none of these resources any more.")
+	}
+	return nil
+}
+
+// keep returns those of all that are wanted. What is given is not changed, and is returned
+// itself if nothing has to go.
+func keep(all []string, wanted func(string) bool) []string {
+	if !slices.ContainsFunc(all, func(s string) bool { return !wanted(s) }) {
+		return all
+	}
+	var kept []string
+	for _, s := range all {
+		if wanted(s) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
 }
