@@ -102,14 +102,29 @@ func (p *Provider) Approve(w http.ResponseWriter, r *http.Request, sealed string
 }
 
 // Deny is the person's no, on the sign-in page or the consent page. The client gets
-// access_denied, and the request can't be answered any more.
+// access_denied, and if somebody is signed in, the request can't be answered any more. The no
+// of nobody is not remembered: otherwise everybody could fill the database with it.
 func (p *Provider) Deny(w http.ResponseWriter, r *http.Request, sealed string) error {
 	now := time.Now()
 	client, q, err := p.openBound(r, sealed, now)
 	if err != nil {
 		return err
 	}
-	err = p.Store.Refuse(r.Context(), q.ID, client.ID, now, p.forgetAt(q, now))
+	_, ok, err := p.Login(r)
+	if err != nil {
+		return err
+	}
+	if ok {
+		err = p.Store.Refuse(r.Context(), q.ID, client.ID, now, p.forgetAt(q, now))
+	} else {
+		_, err = p.Store.Standing(r.Context(), q.ID, "", now)
+		switch {
+		case err == nil:
+			err = ErrAnswered
+		case errors.Is(err, ErrNotFound):
+			err = nil
+		}
+	}
 	if errors.Is(err, ErrAnswered) {
 		return errAlreadyAnswered()
 	}

@@ -1,0 +1,111 @@
+package conformance_test
+
+import (
+	"database/sql"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	_ "modernc.org/sqlite"
+
+	"mintmark/conformance"
+	"mintmark/storage/storagetest"
+)
+
+// The stories of this file are attacks that went through once, here or elsewhere.
+
+// What an operator takes back from a client is not in the tokens of the next refresh either:
+// security.md 2.2, "all authority re-evaluated at refresh".
+func TestWhatAClientMayNotAnyMore(t *testing.T) {
+	story(t, func(t *testing.T, op *conformance.Server) {
+		const orders, stock = "https://orders.example", "https://stock.example"
+		for _, format := range []string{"jwt", "opaque"} {
+			t.Run(format, func(t *testing.T) {
+				web := newApp(t, op, "web", "--access-token", format, "--audience", orders, "--audience", stock)
+				p, _ := newPerson(t, op)
+				got := web.tokens(p, "scope", "openid email profile offline_access", "prompt", "consent")
+				late := web.code(p, "scope", "openid email profile")
+
+				op.Run("clients", "set", web.ID, "--scope", "openid", "--scope", "profile", "--scope", "offline_access", "--audience", orders)
+				for name, next := range map[string]answer{"a refresh": web.refresh(got.str("refresh_token")), "a code": web.redeem(late)} {
+					if next.what() != "ok" {
+						t.Fatalf("%s got %s", name, next.Body)
+					}
+					if scope := next.str("scope"); strings.Contains(scope, "email") || !strings.Contains(scope, "profile") {
+						t.Errorf("%s has the scope %q", name, scope)
+					}
+					access := next.str("access_token")
+					if told := web.userinfo(access); told.str("email") != "" || told.str("name") == "" {
+						t.Errorf("after %s, userinfo tells %s", name, told.Body)
+					}
+					seen := web.introspect(access)
+					if seen.JSON["active"] != true || strings.Contains(seen.str("scope"), "email") || seen.JSON["aud"] != orders {
+						t.Errorf("after %s, introspection tells %s", name, seen.Body)
+					}
+				}
+				again := web.refresh(got.str("refresh_token"))
+				if got := web.refresh(again.str("refresh_token"), "scope", "email"); got.what() != "invalid_scope" {
+					t.Errorf("asked for by name: %s", got.Body)
+				}
+				if got := web.refresh(again.str("refresh_token"), "resource", stock); got.what() != "invalid_target" {
+					t.Errorf("asked for by name: %s", got.Body)
+				}
+				// Without any audience of its own left it does not get one for us.
+				op.Run("clients", "set", web.ID, "--audience", "https://elsewhere.example")
+				if got := web.refresh(again.str("refresh_token")); got.what() != "invalid_target" {
+					t.Errorf("with another audience altogether: %s", got.Body)
+				}
+			})
+		}
+	})
+}
+
+// Whoever has not signed in can't fill the database: security.md 2.2, "no row for an
+// unauthenticated request unless quota-bounded".
+func TestNobodyLeavesARow(t *testing.T) {
+	url := storagetest.Postgres(t)
+	for _, on := range []struct{ name, database, driver string }{
+		{"sqlite", "", "sqlite"},
+		{"postgres", url, "pgx"},
+	} {
+		t.Run(on.name, func(t *testing.T) {
+			op := conformance.Start(t, on.database)
+			source := on.database
+			if source == "" {
+				source = "file:" + filepath.Join(op.Data, "mintmark.db") + "?mode=ro"
+			}
+			db, err := sql.Open(on.driver, source)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			rows := func() (n int) {
+				t.Helper()
+				for _, table := range []string{"authorizations", "consents", "sessions", "accounts"} {
+					var more int
+					if err := db.QueryRowContext(t.Context(), "SELECT count(*) FROM "+table).Scan(&more); err != nil {
+						t.Fatal(err)
+					}
+					n += more
+				}
+				return n
+			}
+			web := newApp(t, op, "web")
+			email := "nobody@example.com"
+			before := rows()
+			for range 20 {
+				p := conformance.NewPerson(t, email)
+				page := p.Submit(p.Visit(web.request()), "login-cancel")
+				if got := what(t, op, page, "some state"); got != "access_denied" {
+					t.Fatalf("cancelled: %s", got)
+				}
+				p.Post(op.Address+"/authorize", with(nil))
+				p.Visit(op.Address + "/end_session")
+			}
+			if after := rows(); after != before {
+				t.Errorf("%d rows after nobody came 20 times, %d before", after, before)
+			}
+		})
+	}
+}
