@@ -111,12 +111,13 @@ func basicProof(header string) (proof, bool) {
 	if err != nil {
 		return proof{}, false
 	}
-	id, secret, found := strings.Cut(string(decoded), ":")
+	both := string(decoded)
+	id, secret, found := strings.Cut(both, ":")
 	if !found || id == "" {
 		return proof{}, false
 	}
 	shown := proof{method: "client_secret_basic", header: true, id: id, secret: secret, rawID: id, rawSecret: secret}
-	if strings.ContainsAny(string(decoded), "%+") {
+	if strings.ContainsAny(both, "%+") {
 		plainID, err := url.QueryUnescape(id)
 		plainSecret, err2 := url.QueryUnescape(secret)
 		if err == nil && err2 == nil {

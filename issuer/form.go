@@ -111,9 +111,9 @@ func readBody(r *http.Request) (string, error) {
 	} else {
 		body, err = io.ReadAll(io.LimitReader(r.Body, maxBody+1))
 	}
-	var tooLarge *http.MaxBytesError
+	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
 	switch {
-	case errors.As(err, &tooLarge) || len(body) > maxBody:
+	case tooLarge || len(body) > maxBody:
 		return "", refuse("invalid_request", "The body is larger than 64 KiB.")
 	case err != nil:
 		return "", refuse("invalid_request", "The body ended too early.").because(err)

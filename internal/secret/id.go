@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"math/bits"
 
@@ -37,5 +38,8 @@ func appendID(dst []byte, u [16]byte) []byte {
 // NewShortID returns 64 random bits as 11 base62 characters: the public id of an
 // API key or a client secret.
 func NewShortID() string {
-	return string(AppendBase62(nil, binary.BigEndian.Uint64(Bytes(8)), 11))
+	var random [8]byte
+	rand.Read(random[:]) // never fails
+	var text [11]byte
+	return string(AppendBase62(text[:0], binary.BigEndian.Uint64(random[:]), len(text)))
 }
