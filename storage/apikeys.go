@@ -33,7 +33,7 @@ func (s apiKeys) Key(ctx context.Context, id string) (apikeys.Key, error) {
 
 // AddKey implements [apikeys.Store].
 func (s apiKeys) AddKey(ctx context.Context, k apikeys.Key) error {
-	n, err := s.db.write(ctx,
+	return s.db.try(ctx, apikeys.ErrExists,
 		do(`INSERT INTO api_keys (id, kind, owner_type, owner_id, name, digest, scopes, audience,
 				created_at, created_by, expires_at, disabled, revoked_at, version)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
@@ -41,13 +41,6 @@ func (s apiKeys) AddKey(ctx context.Context, k apikeys.Key) error {
 			k.ID, k.Kind, k.OwnerType, k.OwnerID, k.Name, k.Digest, k.Scopes, k.Audience,
 			k.CreatedAt, k.CreatedBy, k.ExpiresAt, k.Disabled, k.RevokedAt, k.Version),
 		changed(apiKeyChange, k.ID, k.CreatedAt))
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return apikeys.ErrExists
-	}
-	return nil
 }
 
 // RevokeKey implements [apikeys.Store].

@@ -83,7 +83,7 @@ func (s issuing) answer(ctx context.Context, a issuer.Authorization, relied *iss
 
 // Refuse implements [issuer.Store].
 func (s issuing) Refuse(ctx context.Context, id, clientID string, now, forgetAt time.Time) error {
-	n, err := s.db.write(ctx, do(`
+	return s.db.try(ctx, issuer.ErrAnswered, do(`
 		INSERT INTO authorizations (id, client_id, account_id, session_id, scopes, audience, claims,
 			auth_time, acr, amr, nonce, offline, created_at, redirect_uri, challenge,
 			code_digest, code_expires_at, code_spent_at, seed, generation, rotated_at,
@@ -92,13 +92,6 @@ func (s issuing) Refuse(ctx context.Context, id, clientID string, now, forgetAt 
 			$4, 0, 0, $4, 0, 0, 0, 0, $3, 'denied', $5, '')
 		ON CONFLICT (id) DO NOTHING`,
 		id, clientID, now, []byte{}, forgetAt))
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return issuer.ErrAnswered
-	}
-	return nil
 }
 
 // Standing implements [issuer.Store].

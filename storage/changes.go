@@ -25,19 +25,8 @@ type Change struct {
 // transactions overtake each other, so readers look some seconds further back than they
 // have to and skip the ids that they know.
 func (db *DB) Changes(ctx context.Context, since time.Time) ([]Change, error) {
-	var found []Change
-	err := db.list(ctx, func(r row) error {
-		var c Change
-		if err := r.into(&c.ID, &c.Kind, &c.Ref); err != nil {
-			return err
-		}
-		found = append(found, c)
-		return nil
-	}, `SELECT id, kind, ref FROM changes WHERE at >= $1 ORDER BY at, id`, since)
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
+	columns := func(c *Change) into { return into{&c.ID, &c.Kind, &c.Ref} }
+	return all(ctx, db, columns, `SELECT id, kind, ref FROM changes WHERE at >= $1 ORDER BY at, id`, since)
 }
 
 // changed announces a change, in the verb that makes it. An announcement of what did not

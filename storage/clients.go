@@ -117,19 +117,12 @@ func (s registry) AddClient(ctx context.Context, c issuer.Client) error {
 	if err != nil {
 		return err
 	}
-	n, err := s.db.write(ctx,
+	return s.db.try(ctx, issuer.ErrExists,
 		do(`INSERT INTO clients (id, metadata, secrets, secret_hashes, created_at, updated_at, disabled_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (id) DO NOTHING`,
 			c.ID, metadata, secrets, hashes, c.CreatedAt, c.UpdatedAt, c.DisabledAt),
 		changed(clientChange, c.ID, c.CreatedAt))
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return issuer.ErrExists
-	}
-	return nil
 }
 
 // SetClient implements [issuer.Registry].
@@ -145,10 +138,15 @@ func (s registry) SetClient(ctx context.Context, c issuer.Client, was time.Time)
 			c.ID, metadata, c.UpdatedAt, was),
 		ask(into{&there}, `SELECT 1 FROM clients WHERE id = $1`, c.ID),
 		changed(clientChange, c.ID, c.UpdatedAt))
-	if err == nil && n[0] == 0 && n[1] == 1 {
+	switch {
+	case err != nil:
+		return err
+	case n[0] == 1:
+		return nil
+	case n[1] == 1:
 		return issuer.ErrChanged
 	}
-	return s.one(n, err)
+	return issuer.ErrNotFound
 }
 
 // SetClientSecrets implements [issuer.Registry].
@@ -161,11 +159,11 @@ func (s registry) SetClientSecrets(ctx context.Context, id string, was, secrets 
 	if err != nil {
 		return err
 	}
-	return s.one(s.db.write(ctx,
+	return s.db.try(ctx, issuer.ErrNotFound,
 		do(`UPDATE clients SET secrets = $3, secret_hashes = $4, updated_at = $5
 			WHERE id = $1 AND secret_hashes = $2`,
 			id, wasHashes, text, hashes, now),
-		changed(clientChange, id, now)))
+		changed(clientChange, id, now))
 }
 
 // writeSecrets returns the secrets as JSON, and their hashes alone, by which a set of
@@ -186,39 +184,28 @@ func writeSecrets(secrets []issuer.ClientSecret) (text string, hashes []string, 
 
 // DisableClient implements [issuer.Registry].
 func (s registry) DisableClient(ctx context.Context, id string, now time.Time) error {
-	return s.one(s.db.write(ctx,
+	return s.db.try(ctx, issuer.ErrNotFound,
 		do(`UPDATE clients SET updated_at = $2,
 				disabled_at = CASE WHEN disabled_at = 0 THEN $2 ELSE disabled_at END
 			WHERE id = $1`,
 			id, now),
-		changed(clientChange, id, now)))
+		changed(clientChange, id, now))
 }
 
 // EnableClient implements [issuer.Registry].
 func (s registry) EnableClient(ctx context.Context, id string, now time.Time) error {
-	return s.one(s.db.write(ctx,
+	return s.db.try(ctx, issuer.ErrNotFound,
 		do(`UPDATE clients SET updated_at = $2, disabled_at = 0 WHERE id = $1`, id, now),
-		changed(clientChange, id, now)))
+		changed(clientChange, id, now))
 }
 
 // RemoveClient implements [issuer.Registry].
 func (s registry) RemoveClient(ctx context.Context, id string, now time.Time) error {
-	return s.one(s.db.write(ctx,
+	return s.db.try(ctx, issuer.ErrNotFound,
 		do(`DELETE FROM clients WHERE id = $1`, id),
 		do(`DELETE FROM consents WHERE client_id = $1`, id),
 		do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'client removed'
 			WHERE client_id = $1 AND revoked_at = 0`,
 			id, now),
-		changed(clientChange, id, now)))
-}
-
-// one turns the answer of a verb whose first statement is about one client into an error.
-func (registry) one(n []int64, err error) error {
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return issuer.ErrNotFound
-	}
-	return nil
+		changed(clientChange, id, now))
 }

@@ -40,14 +40,7 @@ func (s issuing) buy(ctx context.Context, verb []statement, authorizationID stri
 			t.ID, t.Digest, t.AuthorizationID, t.ClientID, t.Scopes, t.Audience, t.IssuedAt, t.ExpiresAt,
 			authorizationID))
 	}
-	n, err := s.db.write(ctx, verb...)
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return issuer.ErrSpent
-	}
-	return nil
+	return s.db.try(ctx, issuer.ErrSpent, verb...)
 }
 
 func idOf(t *issuer.AccessToken) string {

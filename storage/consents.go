@@ -53,50 +53,35 @@ func remember(c issuer.Consent, answer issuer.Authorization) []statement {
 
 // Consents implements [issuer.Registry].
 func (s registry) Consents(ctx context.Context, p issuer.Page, accountID, clientID string) ([]issuer.Consent, error) {
-	var found []issuer.Consent
-	each := func(r row) error {
-		var c issuer.Consent
-		if err := r.into(consentColumns(&c)...); err != nil {
-			return err
-		}
-		found = append(found, c)
-		return nil
-	}
 	afterAccount, afterClient, _ := strings.Cut(p.After, " ")
-	var err error
 	switch {
 	case accountID != "" && clientID != "":
-		err = s.db.list(ctx, each, `
+		return all(ctx, s.db, consentColumns, `
 			SELECT account_id, client_id, scopes, granted_at, updated_at
 			FROM consents
 			WHERE account_id = $1 AND client_id = $2 AND (account_id, client_id) > ($3, $4)`,
 			accountID, clientID, afterAccount, afterClient)
 	case accountID != "":
-		err = s.db.list(ctx, each, `
+		return all(ctx, s.db, consentColumns, `
 			SELECT account_id, client_id, scopes, granted_at, updated_at
 			FROM consents
 			WHERE account_id = $1 AND (account_id, client_id) > ($2, $3)
 			ORDER BY account_id, client_id LIMIT $4`,
 			accountID, afterAccount, afterClient, limit(p.Limit))
 	case clientID != "":
-		err = s.db.list(ctx, each, `
+		return all(ctx, s.db, consentColumns, `
 			SELECT account_id, client_id, scopes, granted_at, updated_at
 			FROM consents
 			WHERE client_id = $1 AND (account_id, client_id) > ($2, $3)
 			ORDER BY account_id, client_id LIMIT $4`,
 			clientID, afterAccount, afterClient, limit(p.Limit))
-	default:
-		err = s.db.list(ctx, each, `
-			SELECT account_id, client_id, scopes, granted_at, updated_at
-			FROM consents
-			WHERE (account_id, client_id) > ($1, $2)
-			ORDER BY account_id, client_id LIMIT $3`,
-			afterAccount, afterClient, limit(p.Limit))
 	}
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
+	return all(ctx, s.db, consentColumns, `
+		SELECT account_id, client_id, scopes, granted_at, updated_at
+		FROM consents
+		WHERE (account_id, client_id) > ($1, $2)
+		ORDER BY account_id, client_id LIMIT $3`,
+		afterAccount, afterClient, limit(p.Limit))
 }
 
 // RevokeConsent implements [issuer.Registry].

@@ -15,20 +15,13 @@ var _ accounts.Store = people{}
 
 // AddAccount implements [accounts.Store].
 func (s people) AddAccount(ctx context.Context, a accounts.Account) error {
-	n, err := s.db.write(ctx, do(`
+	return s.db.try(ctx, accounts.ErrExists, do(`
 		INSERT INTO accounts (id, email, email_key, email_verified, name, role, claims,
 			password_hash, created_at, updated_at, disabled_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
 		ON CONFLICT DO NOTHING`,
 		a.ID, a.Email, a.EmailKey, a.EmailVerified, a.Name, a.Role, a.Claims,
 		a.PasswordHash, a.CreatedAt, a.UpdatedAt, a.DisabledAt))
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return accounts.ErrExists
-	}
-	return nil
 }
 
 // HasAdmin implements [accounts.Store].
@@ -76,33 +69,18 @@ func foundAccount(a accounts.Account, found bool, err error) (accounts.Account, 
 
 // Accounts implements [accounts.Store].
 func (s people) Accounts(ctx context.Context, p accounts.Page, emailKey string) ([]accounts.Account, error) {
-	var found []accounts.Account
-	each := func(r row) error {
-		var a accounts.Account
-		if err := r.into(accountColumns(&a)...); err != nil {
-			return err
-		}
-		found = append(found, a)
-		return nil
-	}
-	var err error
 	if emailKey != "" {
-		err = s.db.list(ctx, each, `
+		return all(ctx, s.db, accountColumns, `
 			SELECT id, email, email_key, email_verified, name, role, claims,
 				password_hash, created_at, updated_at, disabled_at
 			FROM accounts WHERE email_key = $1 AND id > $2`,
 			emailKey, p.After)
-	} else {
-		err = s.db.list(ctx, each, `
-			SELECT id, email, email_key, email_verified, name, role, claims,
-				password_hash, created_at, updated_at, disabled_at
-			FROM accounts WHERE id > $1 ORDER BY id LIMIT $2`,
-			p.After, limit(p.Limit))
 	}
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
+	return all(ctx, s.db, accountColumns, `
+		SELECT id, email, email_key, email_verified, name, role, claims,
+			password_hash, created_at, updated_at, disabled_at
+		FROM accounts WHERE id > $1 ORDER BY id LIMIT $2`,
+		p.After, limit(p.Limit))
 }
 
 // limit keeps a page between 1 and 1000 entries.
@@ -154,14 +132,7 @@ func (s people) SetPassword(ctx context.Context, id, was, hash string, endSessio
 				AND EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND password_hash = $2)`,
 				id, hash, now))
 	}
-	n, err := s.db.write(ctx, verb...)
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return accounts.ErrNotFound
-	}
-	return nil
+	return s.db.try(ctx, accounts.ErrNotFound, verb...)
 }
 
 // DisableAccount implements [accounts.Store].
@@ -198,14 +169,7 @@ func (s people) DisableAccount(ctx context.Context, id string, now time.Time) er
 
 // EnableAccount implements [accounts.Store].
 func (s people) EnableAccount(ctx context.Context, id string, now time.Time) error {
-	n, err := s.db.write(ctx, do(`UPDATE accounts SET disabled_at = 0 WHERE id = $1`, id))
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return accounts.ErrNotFound
-	}
-	return nil
+	return s.db.try(ctx, accounts.ErrNotFound, do(`UPDATE accounts SET disabled_at = 0 WHERE id = $1`, id))
 }
 
 // RemoveAccount implements [accounts.Store].

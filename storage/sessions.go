@@ -39,19 +39,12 @@ func (s people) StartSession(ctx context.Context, n accounts.Session, of account
 
 // RenewSession implements [accounts.Store].
 func (s people) RenewSession(ctx context.Context, n accounts.Session) error {
-	changed, err := s.db.write(ctx, do(`
+	return s.db.try(ctx, accounts.ErrNotFound, do(`
 		UPDATE sessions SET digest = $3, auth_time = $4, amr = $5, acr = $6, seen_at = $7,
 			expires_at = $8, address = $9, user_agent = $10
 		WHERE id = $1 AND account_id = $2 AND ended_at = 0`,
 		n.ID, n.AccountID, n.Digest, n.AuthTime, n.AMR, n.ACR, n.SeenAt,
 		n.ExpiresAt, n.Address, n.UserAgent))
-	switch {
-	case err != nil:
-		return err
-	case changed[0] == 0:
-		return accounts.ErrNotFound
-	}
-	return nil
 }
 
 // Session implements [accounts.Store].
@@ -109,14 +102,7 @@ func (s people) EndSession(ctx context.Context, id, reason string, now time.Time
 			WHERE session_id = $1 AND revoked_at = 0 AND NOT offline`,
 			id, now))
 	}
-	n, err := s.db.write(ctx, verb...)
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return accounts.ErrNotFound
-	}
-	return nil
+	return s.db.try(ctx, accounts.ErrNotFound, verb...)
 }
 
 // EndSessions implements [accounts.Store].
@@ -146,35 +132,20 @@ func (s people) EndSessions(ctx context.Context, accountID, reason string, now t
 
 // Sessions implements [accounts.Store].
 func (s people) Sessions(ctx context.Context, p accounts.Page, accountID string, now time.Time) ([]accounts.Session, error) {
-	var found []accounts.Session
-	each := func(r row) error {
-		var n accounts.Session
-		if err := r.into(sessionColumns(&n)...); err != nil {
-			return err
-		}
-		found = append(found, n)
-		return nil
-	}
-	var err error
 	if accountID != "" {
-		err = s.db.list(ctx, each, `
+		return all(ctx, s.db, sessionColumns, `
 			SELECT id, account_id, digest, auth_time, amr, acr,
 				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason
 			FROM sessions
 			WHERE account_id = $1 AND id > $2 AND ended_at = 0 AND expires_at > $3
 			ORDER BY id LIMIT $4`,
 			accountID, p.After, now, limit(p.Limit))
-	} else {
-		err = s.db.list(ctx, each, `
-			SELECT id, account_id, digest, auth_time, amr, acr,
-				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason
-			FROM sessions
-			WHERE id > $1 AND ended_at = 0 AND expires_at > $2
-			ORDER BY id LIMIT $3`,
-			p.After, now, limit(p.Limit))
 	}
-	if err != nil {
-		return nil, err
-	}
-	return found, nil
+	return all(ctx, s.db, sessionColumns, `
+		SELECT id, account_id, digest, auth_time, amr, acr,
+			created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason
+		FROM sessions
+		WHERE id > $1 AND ended_at = 0 AND expires_at > $2
+		ORDER BY id LIMIT $3`,
+		p.After, now, limit(p.Limit))
 }

@@ -37,33 +37,19 @@ func (s signing) SigningKeys(ctx context.Context) ([]keys.Record, error) {
 
 // AddSigningKey implements [keys.Store].
 func (s signing) AddSigningKey(ctx context.Context, k keys.Record) error {
-	n, err := s.db.write(ctx, do(`
+	return s.db.try(ctx, keys.ErrConflict, do(`
 		INSERT INTO signing_keys (id, alg, generation, public, sealed, created_at, signs_at, revoked_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT DO NOTHING`,
 		k.ID, string(k.Alg), k.Generation, k.Public, k.Sealed, k.CreatedAt, k.SignsAt, k.RevokedAt))
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return keys.ErrConflict
-	}
-	return nil
 }
 
 // RevokeSigningKey implements [keys.Store].
 func (s signing) RevokeSigningKey(ctx context.Context, id string, now time.Time) error {
-	n, err := s.db.write(ctx, do(`
+	return s.db.try(ctx, keys.ErrNotFound, do(`
 		UPDATE signing_keys SET revoked_at = CASE WHEN revoked_at = 0 THEN $2 ELSE revoked_at END
 		WHERE id = $1`,
 		id, now))
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return keys.ErrNotFound
-	}
-	return nil
 }
 
 // ForgetSigningKeys implements [keys.Store].

@@ -86,15 +86,8 @@ func (s issuing) RevokeToken(ctx context.Context, jti string, until time.Time) e
 // outside, of any length.
 func (s issuing) UseAssertion(ctx context.Context, clientID, jti string, until time.Time) error {
 	sum := sha256.Sum256([]byte(jti))
-	n, err := s.db.write(ctx, do(`
+	return s.db.try(ctx, issuer.ErrReplayed, do(`
 		INSERT INTO assertions (client_id, jti, expires_at) VALUES ($1, $2, $3)
 		ON CONFLICT (client_id, jti) DO NOTHING`,
 		clientID, hex.EncodeToString(sum[:]), until))
-	switch {
-	case err != nil:
-		return err
-	case n[0] == 0:
-		return issuer.ErrReplayed
-	}
-	return nil
 }

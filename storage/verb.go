@@ -66,6 +66,16 @@ func (db *DB) write(ctx context.Context, verb ...statement) ([]int64, error) {
 	return db.engine.write(ctx, verb)
 }
 
+// try runs a verb whose first statement carries its condition. If that one changes no row,
+// the answer is none.
+func (db *DB) try(ctx context.Context, none error, verb ...statement) error {
+	n, err := db.write(ctx, verb...)
+	if err == nil && n[0] == 0 {
+		return none
+	}
+	return err
+}
+
 // get reads one row, and says whether there was one.
 func (db *DB) get(ctx context.Context, dest into, sql string, args ...any) (found bool, err error) {
 	err = db.list(ctx, func(r row) error {
@@ -80,6 +90,23 @@ func (db *DB) list(ctx context.Context, each func(row) error, sql string, args .
 	db.trips.Add(1)
 	db.statements.Add(1)
 	return db.engine.read(ctx, statement{sql: sql, args: bind(args), each: each})
+}
+
+// all reads rows of one kind. columns is where those of one row go.
+func all[T any](ctx context.Context, db *DB, columns func(*T) into, sql string, args ...any) ([]T, error) {
+	var found []T
+	err := db.list(ctx, func(r row) error {
+		var one T
+		if err := r.into(columns(&one)...); err != nil {
+			return err
+		}
+		found = append(found, one)
+		return nil
+	}, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
 }
 
 // bind turns our values into the four that both databases know: string, int64, []byte, bool.
