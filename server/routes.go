@@ -139,7 +139,7 @@ func (s *Server) serve(to route) http.HandlerFunc {
 		case to.class.anyOrigin:
 			allowAnyOrigin(x.Header(), r)
 		case to.class.ownOrigin:
-			if err := s.sameSite.Check(r); err != nil {
+			if err := s.fromOurPage(r); err != nil {
 				s.refuse(x, r, to.class.say, &because{errCrossSite, err})
 				return
 			}
