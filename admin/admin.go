@@ -18,7 +18,7 @@ import (
 )
 
 // A Config says what the API looks after. Everything is required but
-// Unavailable, RequestID and Log.
+// Database, Unavailable, RequestID and Log.
 type Config struct {
 	Accounts *accounts.Directory
 	Registry issuer.Registry
@@ -29,6 +29,8 @@ type Config struct {
 	Issuer  string // the issuer identifier, as applications know it
 	Version string // of the program
 
+	// Database says how the database is set up.
+	Database func(context.Context) (Database, error)
 	// Unavailable says whether an error of the stores means that the database can't be reached
 	// or that nobody knows whether a change was made. Then the answer is 503 and not 500.
 	Unavailable func(error) bool

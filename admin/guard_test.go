@@ -77,6 +77,10 @@ func TestAnyGoodKeyMayAskWhichServerThisIs(t *testing.T) {
 	if info["issuer"] != "https://id.example" || info["version"] != "1.2.3" {
 		t.Errorf("info is %v", info)
 	}
+	database, _ := info["database"].(map[string]any)
+	if database["engine"] != "sqlite" || database["durable"] != true || database["problems"] == nil {
+		t.Errorf("the database is %v", database)
+	}
 }
 
 func TestChangesAreLoggedWithTheKeysIDAndWithoutSecrets(t *testing.T) {

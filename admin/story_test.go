@@ -66,6 +66,10 @@ func start(t *testing.T, db *storage.DB) *operator {
 		Accounts: &accounts.Directory{Store: db.Accounts(), Hasher: hasher, Mint: mint, Name: "Mintmark"},
 		Registry: db.Registry(), Provider: provider, Keys: ring, APIKeys: op.apiKeys,
 		Issuer: "https://id.example", Version: "1.2.3",
+		Database: func(ctx context.Context) (admin.Database, error) {
+			c, err := db.Condition(ctx)
+			return admin.Database{Engine: c.Engine, Version: c.Version, Durable: c.Durable, Problems: c.Problems}, err
+		},
 		Unavailable: func(err error) bool { return errors.Is(err, storage.ErrUnavailable) },
 		RequestID:   func(context.Context) string { return "req_1" }, Log: logger,
 	}))

@@ -177,6 +177,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		APIKeys:     s.apiKeys,
 		Issuer:      s.cfg.Issuer,
 		Version:     s.cfg.Version,
+		Database:    s.database,
 		Unavailable: outage,
 		RequestID:   RequestID,
 		Log:         s.log,
@@ -228,6 +229,12 @@ func (s *Server) endSession(ctx context.Context, w http.ResponseWriter, id strin
 		return nil
 	}
 	return err
+}
+
+// database is what an operator may know of the database.
+func (s *Server) database(ctx context.Context) (admin.Database, error) {
+	c, err := s.db.Condition(ctx)
+	return admin.Database{Engine: c.Engine, Version: c.Version, Durable: c.Durable, Problems: c.Problems}, err
 }
 
 // current refuses a database that is older than this program.

@@ -21,7 +21,7 @@ func doctorCommand() *cobra.Command {
 	a := &access{}
 	c := &cobra.Command{
 		Use: "doctor", Short: "Say what is wrong with a running server, as seen from here", Args: cobra.NoArgs,
-		Long: "Say what is wrong with a running server, as seen from here: through its public address, as applications see it. Exit code 1 if anything is.",
+		Long: "Say what is wrong with a running server, as seen from here: through its public address, as applications see it. A ⚠ is something to look at; exit code 1 if there is a ✗.",
 		RunE: func(c *cobra.Command, args []string) error {
 			out, err := a.printer(c)
 			if err != nil {
@@ -43,16 +43,38 @@ func doctorCommand() *cobra.Command {
 
 // A finding is the result of one check.
 type finding struct {
-	Check  string `json:"check"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail,omitempty"`
+	Check   string `json:"check"`
+	OK      bool   `json:"ok"`
+	Warning bool   `json:"warning,omitempty"` // it works, and should be looked at all the same
+	Detail  string `json:"detail,omitempty"`
 }
+
+// A warning is the error of a check that found something to look at, and nothing broken.
+type warning string
+
+// Error returns what was found.
+func (w warning) Error() string { return string(w) }
 
 // A patient is what the checks have found out so far.
 type patient struct {
 	at     *remote
 	issuer string
+	info   info
 	found  discovery
+}
+
+// An info is what a server says about itself to whoever has a key.
+type info struct {
+	Issuer   string    `json:"issuer"`
+	Version  string    `json:"version"`
+	Time     time.Time `json:"time"`
+	Database *struct {
+		Engine   string   `json:"engine"`
+		Version  string   `json:"version"`
+		Durable  bool     `json:"durable"`
+		Problems []string `json:"problems"`
+	} `json:"database"`
+	asked, answered time.Time // by the clock here
 }
 
 // checkups is everything that is looked at, in order. A check returns what it saw, or what is
@@ -65,6 +87,7 @@ var checkups = []struct {
 	{"the server is ready", (*patient).ready},
 	{"the API key is good", (*patient).known},
 	{"the clocks agree", (*patient).clock},
+	{"the database keeps what it promised", (*patient).database},
 	{"the issuer is https", (*patient).https},
 	{"discovery works through the public address", (*patient).discovery},
 	{"the endpoints are below the issuer", (*patient).endpoints},
@@ -76,10 +99,14 @@ func examine(ctx context.Context, at *remote) []finding {
 	var all []finding
 	for _, c := range checkups {
 		detail, err := c.check(p, ctx)
+		caution, careful := errors.AsType[warning](err)
 		if err != nil {
 			detail = err.Error()
 		}
-		all = append(all, finding{c.name, err == nil, detail})
+		if careful {
+			detail, err = string(caution), nil
+		}
+		all = append(all, finding{c.name, err == nil, careful, detail})
 		if len(all) == 1 && err != nil {
 			break // nothing else can be said
 		}
@@ -91,9 +118,12 @@ func (p *printer) findings(all []finding) error {
 	bad := 0
 	for _, f := range all {
 		mark := "✓"
-		if !f.OK {
+		switch {
+		case !f.OK:
 			mark = "✗"
 			bad++
+		case f.Warning:
+			mark = "⚠"
 		}
 		if p.form == "json" {
 			continue
@@ -135,33 +165,45 @@ func (p *patient) ready(ctx context.Context) (string, error) {
 }
 
 func (p *patient) known(ctx context.Context) (string, error) {
+	p.info.asked = time.Now()
 	answer, err := p.at.do(ctx, http.MethodGet, "/info", nil)
 	if err != nil {
 		return "", err
 	}
-	info, err := parseObject(answer)
-	p.issuer = plain(info.value("issuer"))
-	return "version " + plain(info.value("version")), err
+	p.info.answered = time.Now()
+	if err := json.Unmarshal(answer, &p.info); err != nil {
+		return "", fmt.Errorf("%s does not say who it is: %w", p.at.url, err)
+	}
+	p.issuer = printable(p.info.Issuer)
+	return "version " + printable(p.info.Version), nil
 }
 
-func (p *patient) clock(ctx context.Context) (string, error) {
-	before := time.Now()
-	answer, err := p.at.do(ctx, http.MethodGet, "/info", nil)
-	if err != nil {
-		return "", err
+func (p *patient) clock(context.Context) (string, error) {
+	if p.info.Time.IsZero() {
+		return "", errors.New("the server's clock is not known")
 	}
-	var info struct {
-		Time time.Time `json:"time"`
-	}
-	if err := json.Unmarshal(answer, &info); err != nil {
-		return "", err
-	}
-	trip := time.Since(before)
-	skew := info.Time.Sub(before.Add(trip / 2)).Round(time.Millisecond)
+	trip := p.info.answered.Sub(p.info.asked)
+	skew := p.info.Time.Sub(p.info.asked.Add(trip / 2)).Round(time.Millisecond)
 	if skew.Abs() > maxSkew+trip/2 {
 		return "", fmt.Errorf("the server's clock is %s off this one: let NTP set both", skew)
 	}
 	return "to " + skew.Abs().String(), nil
+}
+
+func (p *patient) database(context.Context) (string, error) {
+	d := p.info.Database
+	if d == nil {
+		return "", warning("the server does not tell")
+	}
+	name := map[string]string{"sqlite": "SQLite", "postgres": "PostgreSQL"}[d.Engine] + " " + printable(d.Version)
+	found := printable(strings.Join(d.Problems, " "))
+	switch {
+	case !d.Durable:
+		return "", errors.New(found)
+	case found != "":
+		return "", warning(name + ": " + found)
+	}
+	return name, nil
 }
 
 func (p *patient) https(context.Context) (string, error) {
