@@ -35,6 +35,7 @@ var may = [][]string{
 	{"conformance/browser", "conformance", "storage", "storage/storagetest", "server"},
 	{"conformance/clients", "conformance", "storage/storagetest"},
 	{"conformance/oidf", "conformance"},
+	{"conformance/load", "conformance", "storage/storagetest"},
 	{"conformance/faults", "conformance", "storage", "storage/storagetest", "server"},
 }
 
