@@ -37,14 +37,6 @@ func apiGroup(name, short string, subs ...func(*access) *cobra.Command) *cobra.C
 	c := &cobra.Command{
 		Use:   name,
 		Short: short,
-		Args:  cobra.NoArgs,
-		RunE: func(c *cobra.Command, args []string) error {
-			var names []string
-			for _, sub := range c.Commands() {
-				names = append(names, sub.Name())
-			}
-			return usageError(c.CommandPath() + " needs one of: " + strings.Join(names, ", "))
-		},
 	}
 	a.flags(c)
 	for _, sub := range subs {

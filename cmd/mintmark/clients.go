@@ -111,23 +111,18 @@ func clientsSet(a *access) *cobra.Command {
 }
 
 func clientsDisable(a *access) *cobra.Command {
-	return &cobra.Command{
-		Use: "disable CLIENT_ID", Short: "Refuse an application, at once and everywhere", Args: cobra.ExactArgs(1),
-		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
-			answer, err := at.do(ctx, http.MethodPost, clientPath(args[0])+"/disable", nil)
-			if err != nil {
-				return err
-			}
-			return out.client(ctx, at, answer)
-		}),
-	}
+	return clientsSwitch(a, "disable", "Refuse an application, at once and everywhere")
 }
 
 func clientsEnable(a *access) *cobra.Command {
+	return clientsSwitch(a, "enable", "Let an application in again")
+}
+
+func clientsSwitch(a *access, name, short string) *cobra.Command {
 	return &cobra.Command{
-		Use: "enable CLIENT_ID", Short: "Let an application in again", Args: cobra.ExactArgs(1),
+		Use: name + " CLIENT_ID", Short: short, Args: cobra.ExactArgs(1),
 		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
-			answer, err := at.do(ctx, http.MethodPost, clientPath(args[0])+"/enable", nil)
+			answer, err := at.do(ctx, http.MethodPost, clientPath(args[0])+"/"+name, nil)
 			if err != nil {
 				return err
 			}

@@ -49,10 +49,12 @@ func withDatabase(c *cobra.Command, o storage.Options, do func(ctx context.Conte
 	return do(c.Context(), db)
 }
 
+const errWhichDatabase = usageError("which database? Say --data DIR, --database URL, or give the server's configuration")
+
 // there says whether there is a database to look after. An SQLite file would be made by opening it.
 func there(database string) error {
 	if database == "" {
-		return usageError("which database? Say --data DIR, --database URL, or give the server's configuration")
+		return errWhichDatabase
 	}
 	if file, ok := strings.CutPrefix(database, "sqlite:"); ok {
 		if _, err := os.Stat(file); err != nil {
@@ -151,7 +153,7 @@ func dbRestoreCommand() *cobra.Command {
 			target, ok := strings.CutPrefix(s.Database, "sqlite:")
 			switch {
 			case s.Database == "":
-				return usageError("which database? Say --data DIR, --database URL, or give the server's configuration")
+				return errWhichDatabase
 			case !ok:
 				return errors.New("this is for SQLite: PostgreSQL has pg_restore")
 			}

@@ -71,16 +71,12 @@ func (f folder) lock() (unlock func(), err error) {
 func (f folder) masterKeys() ([][]byte, error) {
 	var keys [][]byte
 	for _, name := range []string{f.masterKey(), f.nextKey()} {
-		text, err := readValue(name)
-		if errors.Is(err, fs.ErrNotExist) {
+		k, err := readMasterKey(name)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
 			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("the master key can not be read: %w", err)
-		}
-		k, err := secret.ParseMasterKey(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+		case err != nil:
+			return nil, err
 		}
 		keys = append(keys, k)
 	}

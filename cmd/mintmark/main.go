@@ -9,8 +9,11 @@
 //
 //   - main.go: every command, on one page; how errors become exit codes.
 //   - config.go: the keys of the configuration: one table, from which the file, the
-//     environment, the flags, the hints and the reference are made.
-//   - dev.go and serve.go: the two ways to run the server.
+//     environment, the flags, the hints and the reference are made. configload.go reads them,
+//     configyaml.go the file.
+//   - dev.go and serve.go: the two ways to run the server. local.go is its data folder.
+//   - access.go: which server a command speaks to, and with which key; client.go speaks to it,
+//     input.go is what it is sent, output.go and object.go how the answer is shown.
 package main
 
 import (
@@ -32,7 +35,7 @@ func main() {
 	os.Exit(run(ctx, newRoot()))
 }
 
-// newRoot returns the whole command line. Each command has one constructor and one file.
+// newRoot returns the whole command line. Each of these has a file of its own.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "mintmark",
@@ -48,8 +51,16 @@ func newRoot() *cobra.Command {
 		versionCommand(),
 		dbCommand(),
 		secretsCommand(),
+
+		// These speak the admin API of a running server.
+		usersCommand(),
+		clientsCommand(),
+		signingCommand(),
+		sessionsCommand(),
+		grantsCommand(),
+		tokenCommand(),
+		doctorCommand(),
 	)
-	root.AddCommand(apiCommands()...)
 	return root
 }
 

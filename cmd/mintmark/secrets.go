@@ -88,17 +88,25 @@ Otherwise, while the servers run:
 func readMasterKeys(names ...string) ([][]byte, error) {
 	var all [][]byte
 	for _, name := range names {
-		text, err := readValue(name)
+		k, err := readMasterKey(name)
 		if err != nil {
-			return nil, fmt.Errorf("the master key can not be read: %w", err)
-		}
-		k, err := secret.ParseMasterKey(text)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
+			return nil, err
 		}
 		all = append(all, k)
 	}
 	return all, nil
+}
+
+func readMasterKey(name string) ([]byte, error) {
+	text, err := readValue(name)
+	if err != nil {
+		return nil, fmt.Errorf("the master key can not be read: %w", err)
+	}
+	k, err := secret.ParseMasterKey(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return k, nil
 }
 
 // rotateIn makes a new key for a data folder. The new key is on the disk before anything is
@@ -125,7 +133,7 @@ func rotateIn(ctx context.Context, f folder, s *setting) error {
 // rewrap seals everything under the first of the master keys.
 func rewrap(ctx context.Context, s *setting) error {
 	if s.Database == "" {
-		return usageError("which database? Say --data DIR, --database URL, or give the server's configuration")
+		return errWhichDatabase
 	}
 	sealer, err := secret.NewSealer(s.MasterKeys[0], s.MasterKeys[1:]...)
 	if err != nil {
