@@ -201,7 +201,7 @@ func (s registry) EnableClient(ctx context.Context, id string, now time.Time) er
 
 // RemoveClient implements [issuer.Registry].
 func (s registry) RemoveClient(ctx context.Context, id string, now time.Time) error {
-	return s.db.try(ctx, issuer.ErrNotFound,
+	return s.db.try(unhurried(ctx), issuer.ErrNotFound,
 		do(`DELETE FROM clients WHERE id = $1`, id),
 		do(`DELETE FROM consents WHERE client_id = $1`, id),
 		do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'client removed'

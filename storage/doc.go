@@ -25,7 +25,7 @@
 //
 //   - open.go: opening a database, and what is given out from it.
 //   - verb.go: what a statement is, and what the two engines must be able to do.
-//   - sqlite.go with groupcommit.go and sqlite_conn.go, and postgres.go: the engines.
+//   - sqlite.go with groupcommit.go and sqlite_conn.go, and postgres.go with postgres_wait.go: the engines.
 //   - migrate.go: how the schema in migrations/ comes about, one process at a time (…_turn.go).
 //   - codes.go, refresh.go, authorizations.go, tokens.go, clients.go, consents.go: for issuer.
 //   - people.go, sessions.go, counters.go, setup.go: for accounts.

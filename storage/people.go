@@ -175,7 +175,7 @@ func (s people) EnableAccount(ctx context.Context, id string, now time.Time) err
 // RemoveAccount implements [accounts.Store].
 func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) error {
 	var there int64
-	n, err := s.db.write(ctx,
+	n, err := s.db.write(unhurried(ctx),
 		adminsTurn(),
 		do(`DELETE FROM accounts
 			WHERE id = $1

@@ -17,11 +17,8 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-const (
-	acquireTimeout = 2 * time.Second  // for a free connection; then we are overloaded or the database is away
-	verbTimeout    = 10 * time.Second // for a verb that has begun
-	tries          = 3
-)
+// tries is how often a verb is sent that PostgreSQL undoes for the sake of another.
+const tries = 3
 
 // SQLSTATE codes that mean something to us.
 const (
@@ -52,9 +49,7 @@ func openPostgres(ctx context.Context, url string, o Options) (engine, error) {
 	case !strings.Contains(url, "pool_max_conns"):
 		config.MaxConns = int32(max(8, 4*runtime.GOMAXPROCS(0)))
 	}
-	if config.ConnConfig.ConnectTimeout == 0 {
-		config.ConnConfig.ConnectTimeout = 5 * time.Second
-	}
+	impatient(config)
 	if _, given := config.ConnConfig.RuntimeParams["application_name"]; !given {
 		config.ConnConfig.RuntimeParams["application_name"] = "mintmark"
 	}
@@ -126,14 +121,15 @@ func pause(ctx context.Context, try int) error {
 // send sends a verb as one batch. Its statements are one transaction, because there is one
 // Sync at their end: PostgreSQL commits there, and answers afterwards.
 func send(ctx context.Context, pool *pgxpool.Pool, verb []statement) ([]int64, error) {
-	conn, err := acquire(ctx, pool)
+	end := time.Now().Add(budget(ctx))
+	conn, err := acquire(ctx, pool, end)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Release()
 	// A browser that hangs up must not cost a connection, which is what pgx does to one whose
 	// context ends in the middle.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verbTimeout)
+	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)
 	defer cancel()
 	batch := &pgx.Batch{}
 	for _, s := range verb {
@@ -156,8 +152,9 @@ func send(ctx context.Context, pool *pgxpool.Pool, verb []statement) ([]int64, e
 	return affected, nil
 }
 
-func acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
-	short, cancel := context.WithTimeout(ctx, acquireTimeout)
+// acquire waits for a free connection: if there is none we are overloaded, or the database is away.
+func acquire(ctx context.Context, pool *pgxpool.Pool, end time.Time) (*pgxpool.Conn, error) {
+	short, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	conn, err := pool.Acquire(short)
 	switch {
@@ -166,7 +163,7 @@ func acquire(ctx context.Context, pool *pgxpool.Pool) (*pgxpool.Conn, error) {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case short.Err() != nil:
-		return nil, fmt.Errorf("storage: %w: no connection to PostgreSQL within %s", ErrUnavailable, acquireTimeout)
+		return nil, fmt.Errorf("storage: %w: no connection to PostgreSQL within %s", ErrUnavailable, budget(ctx))
 	}
 	return nil, err
 }

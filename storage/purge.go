@@ -31,7 +31,7 @@ func (db *DB) Purge(ctx context.Context, now time.Time, batch int) (deleted int6
 		do(`DELETE FROM changes WHERE id IN (
 				SELECT id FROM changes WHERE at <= $1 LIMIT $2)`, now.Add(-changesKept), batch),
 	} {
-		n, err := db.write(ctx, s)
+		n, err := db.write(unhurried(ctx), s)
 		if err != nil {
 			return deleted, err
 		}
