@@ -63,6 +63,11 @@ func TestTokensForAPerson(t *testing.T) {
 			if names(id) != "acr amr at_hash aud auth_time exp iat iss nonce sid sub" {
 				t.Errorf("Core 2 and 5.4: the ID token has %s", names(id))
 			}
+			for name := range id {
+				if name != "sub" && !slices.Contains(issuer.IDTokenClaims(), name) {
+					t.Errorf("Discovery 3: claims_supported will not have %s", name)
+				}
+			}
 			if id["iss"] != front || id["sub"] != v.ID || id["aud"] != a.ID || id["nonce"] != "the nonce" || id["sid"] != v.session.ID ||
 				id["acr"] != issuer.ACRPassword || mustJSON(t, id["amr"]) != `["pwd"]` || id["exp"].(float64)-id["iat"].(float64) != 300 {
 				t.Errorf("Core 2: %v", id)

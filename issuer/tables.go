@@ -51,6 +51,10 @@ var scopeClaims = []struct {
 	{offlineAccess, nil},
 }
 
+// idTokenClaims is everything that an ID token says besides what it says about the person, in
+// the order in which it is published. OpenID Connect Core §2, Front-Channel Logout §3 for sid.
+var idTokenClaims = []string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash"}
+
 var (
 	responseTypes    = []string{"code"}
 	responseModes    = []string{"query", "form_post"}
@@ -96,6 +100,10 @@ func Claims() []string {
 	}
 	return names
 }
+
+// IDTokenClaims returns the claims of an ID token that are about the sign-in and the token
+// itself, and not about the person.
+func IDTokenClaims() []string { return slices.Clone(idTokenClaims) }
 
 // ResponseTypes returns what response_type may be.
 func ResponseTypes() []string { return slices.Clone(responseTypes) }

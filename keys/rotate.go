@@ -173,7 +173,7 @@ func (k *Keyring) rotate(ctx context.Context, alg Alg, immediately bool) (kid st
 }
 
 // Revoke takes a key out of the JWKS and refuses every token that it signed: at once here,
-// and within one Refresh in the other copies. If it was the key that signs, another signs
+// and within one Refresh in the other copies, or as soon as they are told to [Keyring.Load]. If it was the key that signs, another signs
 // at once. It returns [ErrNotFound] if there is no such key. Revoking it again changes
 // nothing.
 func (k *Keyring) Revoke(ctx context.Context, kid string) error {

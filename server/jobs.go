@@ -55,12 +55,12 @@ func (s *Server) every(ctx context.Context, pause time.Duration, name string, jo
 // A feed is the changes that other copies of the server have made, each handed on once.
 type feed struct {
 	changes func(ctx context.Context, since time.Time) ([]storage.Change, error)
-	forget  func(storage.Change)
+	forget  func(context.Context, storage.Change)
 	since   time.Time
 	seen    map[string]time.Time // ids of the changes handed on, and when
 }
 
-func newFeed(db *storage.DB, forget func(storage.Change)) *feed {
+func newFeed(db *storage.DB, forget func(context.Context, storage.Change)) *feed {
 	return &feed{changes: db.Changes, forget: forget, since: time.Now(), seen: map[string]time.Time{}}
 }
 
@@ -74,7 +74,7 @@ func (f *feed) read(ctx context.Context) error {
 	for _, c := range changes {
 		if _, old := f.seen[c.ID]; !old {
 			f.seen[c.ID] = now
-			f.forget(c)
+			f.forget(ctx, c)
 		}
 	}
 	for id, at := range f.seen {
@@ -87,9 +87,16 @@ func (f *feed) read(ctx context.Context) error {
 }
 
 // forget drops what this copy has cached of something that was changed.
-func (s *Server) forget(c storage.Change) {
-	if c.Kind == "client" {
+func (s *Server) forget(ctx context.Context, c storage.Change) {
+	switch c.Kind {
+	case "client":
 		s.provider.ForgetClient(c.Ref)
+	case "signing_key":
+		// A key that was revoked must not be believed a moment longer than necessary. If this
+		// fails, the keyring looks again by itself.
+		if err := s.keyring.Load(ctx); err != nil {
+			s.log.WarnContext(ctx, "a changed signing key could not be read yet", "kid", c.Ref, "err", err)
+		}
 	}
 }
 

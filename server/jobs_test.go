@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"mintmark/issuer"
+	"mintmark/keys"
 	"mintmark/storage"
 )
 
@@ -24,7 +25,7 @@ func TestEveryChangeIsHandedOnOnce(t *testing.T) {
 		var all []change
 		away := false
 		var forgotten []string
-		f := newFeed(nil, func(c storage.Change) { forgotten = append(forgotten, c.ID) })
+		f := newFeed(nil, func(_ context.Context, c storage.Change) { forgotten = append(forgotten, c.ID) })
 		f.changes = func(_ context.Context, since time.Time) (some []storage.Change, err error) {
 			if away {
 				return nil, errors.New("away")
@@ -95,7 +96,7 @@ func TestAClientDisabledOnAnotherCopyIsForgottenHere(t *testing.T) {
 		t.Fatal(err)
 	}
 	var seen []storage.Change
-	f := newFeed(s.db, func(c storage.Change) { seen = append(seen, c); s.forget(c) })
+	f := newFeed(s.db, func(ctx context.Context, c storage.Change) { seen = append(seen, c); s.forget(ctx, c) })
 	if err := s.db.Registry().DisableClient(t.Context(), client.ID, time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -104,6 +105,57 @@ func TestAClientDisabledOnAnotherCopyIsForgottenHere(t *testing.T) {
 	}
 	if !slices.ContainsFunc(seen, func(c storage.Change) bool { return c.Kind == "client" && c.Ref == client.ID }) {
 		t.Errorf("the feed has %+v", seen)
+	}
+}
+
+// A signing key that is revoked on one copy is refused on the others at the next turn of the feed,
+// and what signs instead is believed.
+func TestASigningKeyRevokedOnAnotherCopyIsRefusedHere(t *testing.T) {
+	one, _ := start(t)
+	two, _ := start(t, func(c *Config) { c.Database = one.cfg.Database })
+	f := newFeed(two.db, two.forget)
+	if err := f.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before, err := one.keyring.Append(nil, keys.ES256, "JWT", []byte(`{"n":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.keyring.Verify(string(before), "JWT"); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range one.keyring.List(time.Now()) {
+		if key.Alg == keys.ES256 {
+			if err := one.keyring.Revoke(t.Context(), key.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	after, err := one.keyring.Append(nil, keys.ES256, "JWT", []byte(`{"n":2}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := two.keyring.Verify(string(before), "JWT"); err == nil {
+		t.Error("what a revoked key signed is believed")
+	}
+	if _, err := two.keyring.Verify(string(after), "JWT"); err != nil {
+		t.Errorf("what the new key signed: %v", err)
+	}
+
+	kid, err := one.keyring.Rotate(t.Context(), keys.RS256, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range two.keyring.List(time.Now()) {
+		if key.Alg == keys.RS256 && (key.State == "active") != (key.ID == kid) {
+			t.Errorf("after a rotation that is immediate elsewhere %s is %s here", key.ID, key.State)
+		}
 	}
 }
 

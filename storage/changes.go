@@ -12,12 +12,14 @@ const (
 	clientChange  = "client"  // Ref is the client's id
 	consentChange = "consent" // Ref is "account client"
 	apiKeyChange  = "api_key" // Ref is the key's id
+
+	signingKeyChange = "signing_key" // Ref is the kid
 )
 
 // A Change says that something which a copy of the server may have cached is not as it was.
 type Change struct {
 	ID   string // names this change: readers skip what they have seen
-	Kind string // "client", "consent" or "api_key"
+	Kind string // "client", "consent", "api_key" or "signing_key"
 	Ref  string // which one
 }
 

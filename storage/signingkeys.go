@@ -41,7 +41,8 @@ func (s signing) AddSigningKey(ctx context.Context, k keys.Record) error {
 		INSERT INTO signing_keys (id, alg, generation, public, sealed, created_at, signs_at, revoked_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT DO NOTHING`,
-		k.ID, string(k.Alg), k.Generation, k.Public, k.Sealed, k.CreatedAt, k.SignsAt, k.RevokedAt))
+		k.ID, string(k.Alg), k.Generation, k.Public, k.Sealed, k.CreatedAt, k.SignsAt, k.RevokedAt),
+		changed(signingKeyChange, k.ID, k.CreatedAt))
 }
 
 // RevokeSigningKey implements [keys.Store].
@@ -49,7 +50,8 @@ func (s signing) RevokeSigningKey(ctx context.Context, id string, now time.Time)
 	return s.db.try(ctx, keys.ErrNotFound, do(`
 		UPDATE signing_keys SET revoked_at = CASE WHEN revoked_at = 0 THEN $2 ELSE revoked_at END
 		WHERE id = $1`,
-		id, now))
+		id, now),
+		changed(signingKeyChange, id, now))
 }
 
 // ForgetSigningKeys implements [keys.Store].

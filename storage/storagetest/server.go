@@ -12,6 +12,7 @@ import (
 	"mintmark/apikeys"
 	"mintmark/internal/secret"
 	"mintmark/issuer"
+	"mintmark/keys"
 	"mintmark/storage"
 )
 
@@ -57,6 +58,11 @@ func changesAreAnnounced(t *testing.T, w *world) {
 	w.same([]string{"api_key " + key.ID}, news())
 	w.must(w.apiKeys.RevokeKey(w.ctx, key.ID, w.now))
 	w.same([]string{"api_key " + key.ID}, news())
+	signs := keys.Record{ID: "kid", Alg: keys.ES256, Generation: 1, CreatedAt: w.now, SignsAt: w.now}
+	w.must(w.keys.AddSigningKey(w.ctx, signs))
+	w.same([]string{"signing_key kid"}, news())
+	w.must(w.keys.RevokeSigningKey(w.ctx, signs.ID, w.now))
+	w.same([]string{"signing_key kid"}, news())
 
 	// Only what is asked for, and what is not an administrator's doing is no news.
 	later, err := db.Changes(w.ctx, w.now.Add(time.Microsecond))
