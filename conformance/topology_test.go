@@ -189,12 +189,19 @@ func TestTwoCopiesBehindAProxy(t *testing.T) {
 			}
 		}
 	}()
-	time.Sleep(300 * time.Millisecond)
+	answered := func(n int64) {
+		for want, end := done.Load()+n, time.Now().Add(20*time.Second); done.Load() < want; time.Sleep(time.Millisecond) {
+			if failed.Load() > 0 || time.Now().After(end) {
+				return // what follows says so
+			}
+		}
+	}
+	answered(50)
 	copies[0].Process.Signal(syscall.SIGTERM)
 	if err := copies[0].Wait(); err != nil {
 		t.Errorf("after SIGTERM: %v", err)
 	}
-	time.Sleep(300 * time.Millisecond)
+	answered(50)
 	close(stop)
 	<-ended
 	if failed.Load() > 0 || done.Load() < 100 {
