@@ -109,3 +109,33 @@ func TestNobodyLeavesARow(t *testing.T) {
 		})
 	}
 }
+
+// The claims parameter is no way around the person: security.md 2.2, consent; OpenID Connect
+// Core 5.5.
+func TestClaimsAskedOneByOneAreAllowedByThePerson(t *testing.T) {
+	story(t, func(t *testing.T, op *conformance.Server) {
+		web := newApp(t, op, "web")
+		for _, tt := range []struct{ name, claims, told string }{
+			{"for userinfo", `{"userinfo":{"email":null}}`, "e-mail address"},
+			{"for the ID token", `{"id_token":{"email":{"essential":true}}}`, "e-mail address"},
+			{"to guess a value", `{"userinfo":{"phone_number":{"value":"+44 20 7946 0000"}}}`, "phone number"},
+		} {
+			t.Run(tt.name, func(t *testing.T) {
+				p, _ := newPerson(t, op)
+				web.code(p) // allows openid, and nothing else
+				silent := p.Visit(web.request("claims", tt.claims, "prompt", "none"))
+				if got := what(t, op, silent, "some state"); got != "consent_required" {
+					t.Errorf("with prompt=none: %s", got)
+				}
+				page := p.Visit(web.request("claims", tt.claims))
+				if !page.Has("consent-approve") || !strings.Contains(page.Body, tt.told) {
+					t.Fatalf("the person is not told: %d %.2000s", page.Status, page.Body)
+				}
+				p.Submit(page, "consent-approve")
+				if again := p.Visit(web.request("claims", tt.claims)); again.URL.Query().Get("code") == "" {
+					t.Errorf("it was allowed, and is asked again: %s", again.URL)
+				}
+			})
+		}
+	})
+}

@@ -61,6 +61,33 @@ func depth(text string) int {
 	return most
 }
 
+// toAllow returns what the person has to allow before the client may have what it asks for: the
+// scopes, and those whose claims it asks for one by one. Core §5.5 gives the parameter no way
+// around the person, who is told about scopes.
+func (q *request) toAllow(c *Client) []string {
+	if len(q.Claims) == 0 {
+		return q.Scopes
+	}
+	asked, err := parseClaims(string(q.Claims))
+	if err != nil {
+		return q.Scopes // was parsed before; and what can't be parsed tells nothing
+	}
+	all := slices.Clone(q.Scopes)
+	for _, row := range scopeClaims {
+		if slices.Contains(all, row.scope) || !slices.Contains(c.Scopes, row.scope) {
+			continue
+		}
+		if slices.ContainsFunc(row.claims, func(name string) bool {
+			_, here := asked.UserInfo[name]
+			_, there := asked.IDToken[name]
+			return name != "sub" && (here || there)
+		}) {
+			all = append(all, row.scope)
+		}
+	}
+	return all
+}
+
 // subject returns the only person that the client wants to hear about, or "". Core §5.5.1:
 // the sub claim can be requested with a value.
 func (c claimsRequest) subject() (string, error) {

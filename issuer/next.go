@@ -100,7 +100,7 @@ func needsConsent(c *Client, q *request, remembered []string) bool {
 	// Remembered for each scope, so that a new one is asked for and offline_access always is
 	// until it was allowed once. Somebody who was never asked has nothing remembered, and a
 	// request without scopes still tells the client who they are.
-	return remembered == nil || !containsAll(remembered, q.Scopes)
+	return remembered == nil || !containsAll(remembered, q.toAllow(c))
 }
 
 // remembers says whether an earlier consent can matter to a request.

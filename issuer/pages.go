@@ -47,7 +47,7 @@ func (p *Provider) Pending(r *http.Request, sealed string) (Pending, error) {
 	return Pending{
 		ID:             q.ID,
 		Client:         client.clone(),
-		Scopes:         slices.Clone(q.Scopes),
+		Scopes:         slices.Clone(q.toAllow(client)),
 		RedirectURI:    q.Redirect,
 		RedirectHost:   redirectHost(q.Redirect),
 		LoginHint:      q.LoginHint,
@@ -95,7 +95,7 @@ func (p *Provider) Approve(w http.ResponseWriter, r *http.Request, sealed string
 	return p.answer(w, r.Context(), client, q, login, &Consent{
 		AccountID: login.AccountID,
 		ClientID:  client.ID,
-		Scopes:    q.Scopes,
+		Scopes:    q.toAllow(client),
 		GrantedAt: now,
 		UpdatedAt: now,
 	}, nil, now)
