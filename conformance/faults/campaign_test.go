@@ -1,6 +1,6 @@
 //go:build linux
 
-package faults_test
+package faults
 
 import (
 	"math/rand/v2"
@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"mintmark/conformance/faults"
 	"mintmark/storage/storagetest"
 )
 
@@ -49,7 +48,7 @@ func seed(t *testing.T) uint64 {
 const elsewhere = time.Second
 
 // judge lets the oracle speak.
-func judge(t *testing.T, w *faults.World, workers faults.Workers, database string) {
+func judge(t *testing.T, w *World, workers Workers, database string) {
 	t.Helper()
 	for _, n := range w.Nodes {
 		if err := n.Ready(10 * time.Second); err != nil {
@@ -85,21 +84,21 @@ func between(r *rand.Rand, least, most time.Duration) time.Duration {
 func TestKilled(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
 		n := length(t, 10*time.Second)
-		nodes := faults.Dev(t, "")
-		faults.StartAll(t, nodes)
-		kill(t, nodes, n, faults.DatabaseOf(nodes[0]))
+		nodes := Dev(t, "")
+		StartAll(t, nodes)
+		kill(t, nodes, n, DatabaseOf(nodes[0]))
 	})
 	t.Run("postgres, three copies", func(t *testing.T) {
 		n := length(t, 10*time.Second)
 		database := storagetest.Postgres(t)
-		nodes := faults.Dev(t, database, database, database)
-		faults.StartAll(t, nodes)
+		nodes := Dev(t, database, database, database)
+		StartAll(t, nodes)
 		kill(t, nodes, n, database)
 	})
 }
 
-func kill(t *testing.T, nodes []*faults.Node, n time.Duration, database string) {
-	w := faults.NewWorld(t, nodes, seed(t))
+func kill(t *testing.T, nodes []*Node, n time.Duration, database string) {
+	w := NewWorld(t, nodes, seed(t))
 	workers := w.NewWorkers(6)
 	faults := chance(w.Seed)
 	killed, stopped := 0, 0

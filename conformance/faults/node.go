@@ -28,12 +28,13 @@ type Node struct {
 	Address string // http://127.0.0.1:PORT
 	Data    string
 
-	args []string
-	env  []string
-	log  tail
-	mu   sync.Mutex
-	pid  int
-	exit chan error
+	front bool // not a process of ours, but what stands in front of them
+	args  []string
+	env   []string
+	log   tail
+	mu    sync.Mutex
+	pid   int
+	exit  chan error
 }
 
 // A tail is the end of what a process printed.
@@ -145,7 +146,7 @@ func (n *Node) Ready(within time.Duration) error {
 		n.mu.Lock()
 		pid, exit := n.pid, n.exit
 		n.mu.Unlock()
-		if pid == 0 {
+		if pid == 0 && !n.front {
 			return errors.New("it does not run")
 		}
 		select {

@@ -14,9 +14,10 @@ import (
 	"github.com/go-jose/go-jose/v4"
 )
 
-// most is how many things of a kind are shown again. A long campaign has more than fit into a
-// recheck; which ones is up to the seed. The rows in the database are compared in full.
-const most = 400
+// most is how many things of a kind are shown again. A campaign has more than fit into a
+// recheck; which ones is up to the seed. The journal is judged in full, and so are the rows in
+// the database.
+const most = 60
 
 // Recheck shows everything again that was spent, revoked or made, after everything has
 // recovered, compares the journal with the rows of the database, and returns every promise
