@@ -7,7 +7,8 @@
 //
 // # Reading order
 //
-//   - main.go: every command, on one page; how errors become exit codes.
+//   - main.go: every command, on one page; how errors become exit codes. help.go: how they are
+//     presented, with an example of each.
 //   - config.go: the keys of the configuration: one table, from which the file, the
 //     environment, the flags, the hints and the reference are made. configload.go reads them,
 //     configyaml.go the file.
@@ -22,7 +23,6 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -61,6 +61,7 @@ func newRoot() *cobra.Command {
 		tokenCommand(),
 		doctorCommand(),
 	)
+	present(root)
 	return root
 }
 
@@ -69,9 +70,6 @@ func newRoot() *cobra.Command {
 func run(ctx context.Context, root *cobra.Command) int {
 	began := false
 	eachCommand(root, func(c *cobra.Command) {
-		if c.HasSubCommands() && !c.Runnable() && c != root {
-			c.Args, c.RunE = cobra.ArbitraryArgs, groupAlone
-		}
 		if do := c.RunE; do != nil {
 			// What cobra finds wrong before this point is wrong usage; what comes after is not.
 			c.RunE = func(c *cobra.Command, args []string) error {
@@ -90,18 +88,6 @@ func run(ctx context.Context, root *cobra.Command) int {
 		return 2
 	}
 	return 1
-}
-
-// groupAlone is what a command does that only has commands below it.
-func groupAlone(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return usageError(fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath()))
-	}
-	var names []string
-	for _, sub := range c.Commands() {
-		names = append(names, sub.Name())
-	}
-	return usageError(c.CommandPath() + " needs one of: " + strings.Join(names, ", "))
 }
 
 // A usageError is wrong usage that a command finds after its flags are parsed: exit code 2.

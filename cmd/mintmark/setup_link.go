@@ -50,6 +50,6 @@ the server runs (the same configuration or --data), while it runs or not.`,
 	}
 	addLocalFlags(c)
 	addFlags(c, "issuer")
-	c.Flags().StringVar(&adminKey, "admin-key", "", "also write an API key with every admin scope to this file, for `mintmark --token-file`")
+	c.Flags().StringVar(&adminKey, "admin-key", "", "also write an API key with every admin scope to this file, for --token-file")
 	return c
 }
