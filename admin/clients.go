@@ -76,7 +76,7 @@ func (a *api) showClient(c issuer.Client) Client {
 		CreatedAt: c.CreatedAt.UTC(), UpdatedAt: c.UpdatedAt.UTC(),
 	}
 	for _, s := range c.Secrets {
-		if s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt) {
+		if s.Good(now) {
 			out.Secrets = append(out.Secrets, ClientSecret{s.CreatedAt.UTC(), orZero(s.ExpiresAt)})
 		}
 	}

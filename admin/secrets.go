@@ -49,7 +49,7 @@ func (a *api) addSecret(ctx context.Context, in *addSecretInput) (*addSecretOutp
 	if err != nil {
 		return nil, err
 	}
-	if client.AuthMethod != "client_secret_basic" && client.AuthMethod != "client_secret_post" {
+	if !client.HasSecret() {
 		return nil, refuse(conflict, "This client authenticates with %s and has no secret.", client.AuthMethod)
 	}
 	out := AddedSecret{ID: client.ID, Secret: in.Body.Secret, CreatedAt: now.UTC()}
@@ -87,7 +87,7 @@ func (a *api) addSecret(ctx context.Context, in *addSecretInput) (*addSecretOutp
 // newest returns the good secret that was made last.
 func newest(secrets []issuer.ClientSecret, now time.Time) (last issuer.ClientSecret, ok bool) {
 	for _, s := range secrets {
-		if (s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt)) && (!ok || s.CreatedAt.After(last.CreatedAt)) {
+		if s.Good(now) && (!ok || s.CreatedAt.After(last.CreatedAt)) {
 			last, ok = s, true
 		}
 	}

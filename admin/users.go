@@ -26,11 +26,8 @@ type User struct {
 func showUser(a accounts.Account) User {
 	u := User{
 		ID: a.ID, Email: a.Email, EmailVerified: a.EmailVerified, Name: a.Name, Role: a.Role,
-		HasPassword: a.PasswordHash != "", Disabled: !a.DisabledAt.IsZero(),
+		HasPassword: a.PasswordHash != "", Disabled: !a.DisabledAt.IsZero(), DisabledAt: orZero(a.DisabledAt),
 		CreatedAt: a.CreatedAt.UTC(), UpdatedAt: a.UpdatedAt.UTC(),
-	}
-	if u.Disabled {
-		u.DisabledAt = a.DisabledAt.UTC()
 	}
 	if len(a.Claims) > 0 {
 		_ = json.Unmarshal(a.Claims, &u.Claims) // it was checked when it was set

@@ -26,6 +26,11 @@ func NewClientSecret(m *secret.Mint, now time.Time) (secret.Token, ClientSecret)
 	return t, ClientSecret{Hash: fastHash + hex.EncodeToString(digest[:]), CreatedAt: now}
 }
 
+// Good says whether a secret has not expired.
+func (s *ClientSecret) Good(now time.Time) bool {
+	return s.ExpiresAt.IsZero() || now.Before(s.ExpiresAt)
+}
+
 // HashClientSecret returns what to remember of a secret that somebody chose. From 32 bytes on
 // it is taken for random and hashed fast; what a person can remember is hashed slowly.
 func HashClientSecret(ctx context.Context, h *secret.Hasher, text string, now time.Time) (ClientSecret, error) {
@@ -50,7 +55,7 @@ func (p *Provider) secretMatches(ctx context.Context, c *Client, presented strin
 	matches := false
 	for i := range c.Secrets {
 		kept := &c.Secrets[i]
-		if !kept.ExpiresAt.IsZero() && !kept.ExpiresAt.After(now) {
+		if !kept.Good(now) {
 			continue
 		}
 		if digits, ok := strings.CutPrefix(kept.Hash, fastHash); ok {

@@ -62,12 +62,12 @@ func (p *Provider) Register(spec Client, now time.Time) (Client, secret.Token, e
 	}
 	c.CreatedAt, c.UpdatedAt, c.DisabledAt = now, now, time.Time{}
 	var shown secret.Token
-	if c.hasSecret() && len(c.Secrets) == 0 {
+	if c.HasSecret() && len(c.Secrets) == 0 {
 		var kept ClientSecret
 		shown, kept = NewClientSecret(p.Mint, now)
 		c.Secrets = []ClientSecret{kept}
 	}
-	if !c.hasSecret() && len(c.Secrets) > 0 {
+	if !c.HasSecret() && len(c.Secrets) > 0 {
 		return Client{}, secret.Token{}, invalid("token_endpoint_auth_method", "is %s, which needs no secret", c.AuthMethod)
 	}
 	return c, shown, nil
@@ -88,7 +88,8 @@ func (p *Provider) Revise(was, spec Client, now time.Time) (Client, error) {
 	return c, nil
 }
 
-func (c *Client) hasSecret() bool {
+// HasSecret says whether the client authenticates with a secret.
+func (c *Client) HasSecret() bool {
 	return c.AuthMethod == "client_secret_basic" || c.AuthMethod == "client_secret_post"
 }
 
@@ -108,7 +109,7 @@ func (p *Provider) complete(c *Client) error {
 	if c.AuthMethod == "" {
 		c.AuthMethod, c.AnySecretMethod = kind.method, true
 	}
-	c.AnySecretMethod = c.AnySecretMethod && c.hasSecret()
+	c.AnySecretMethod = c.AnySecretMethod && c.HasSecret()
 	code := c.allows("authorization_code")
 	if len(c.ResponseTypes) == 0 && code {
 		c.ResponseTypes = []string{"code"}
