@@ -89,9 +89,9 @@ func (f *feed) read(ctx context.Context) error {
 // forget drops what this copy has cached of something that was changed.
 func (s *Server) forget(ctx context.Context, c storage.Change) {
 	switch c.Kind {
-	case "client":
+	case storage.ClientChange:
 		s.provider.ForgetClient(c.Ref)
-	case "signing_key":
+	case storage.SigningKeyChange:
 		// A key that was revoked must not be believed a moment longer than necessary. If this
 		// fails, the keyring looks again by itself.
 		if err := s.keyring.Load(ctx); err != nil {

@@ -9,17 +9,16 @@ import (
 
 // Kinds of changes.
 const (
-	clientChange  = "client"  // Ref is the client's id
-	consentChange = "consent" // Ref is "account client"
-	apiKeyChange  = "api_key" // Ref is the key's id
-
-	signingKeyChange = "signing_key" // Ref is the kid
+	ClientChange     = "client"      // Ref is the client's id
+	SigningKeyChange = "signing_key" // Ref is the kid
+	consentChange    = "consent"     // Ref is "account client"
+	apiKeyChange     = "api_key"     // Ref is the key's id
 )
 
 // A Change says that something which a copy of the server may have cached is not as it was.
 type Change struct {
 	ID   string // names this change: readers skip what they have seen
-	Kind string // "client", "consent", "api_key" or "signing_key"
+	Kind string // [ClientChange] and so on
 	Ref  string // which one
 }
 
