@@ -1,8 +1,8 @@
 // Package bearer answers: who is calling?
 //
-// It has one answer, the [Principal], whatever the caller showed: an API key, a
-// Bearer token or a session cookie. Other Go services may import this package; it
-// needs neither the server nor a database.
+// Whoever verifies what a caller showed, an API key, a Bearer token or a session cookie, says
+// so with a [Principal], and whatever handles the request finds it in the context. Other Go
+// services may import this package; it needs neither the server nor a database.
 package bearer
 
 import (

@@ -30,5 +30,5 @@
 //   - codes.go, refresh.go, authorizations.go, tokens.go, clients.go, consents.go: for issuer.
 //   - people.go, sessions.go, counters.go, setup.go: for accounts.
 //   - apikeys.go and signingkeys.go: for apikeys and keys.
-//   - changes.go, leases.go, purge.go, copy.go: what the server and its operator need.
+//   - changes.go, leases.go, purge.go, copy.go, condition.go: what the server and its operator need.
 package storage
