@@ -11,8 +11,9 @@
 //
 // # Reading order
 //
-//   - account.go: adding and changing a person; claims.go: the standard claims and their
-//     checks; email.go: when two addresses are one; password.go: which passwords are taken.
+//   - account.go: adding and changing a person; claims.go: the standard claims;
+//     claimchecks.go: what each may be; email.go: when two addresses are one; password.go:
+//     which passwords are taken.
 //   - directory.go: adding, finding, changing, disabling, removing people; setup.go: the first.
 //   - signin.go: the password, the limits, the rehash of imported hashes.
 //   - session.go: the life of a session; cookie.go: what the browser holds.

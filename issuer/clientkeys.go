@@ -51,14 +51,13 @@ func newKeySets(fetch func(context.Context, string) ([]byte, error)) (*keySets, 
 // verify says with an error why a signature is not one of the client's.
 func (k *keySets) verify(ctx context.Context, c *Client, signed *jose.JSONWebSignature, now time.Time) error {
 	header := signed.Signatures[0].Protected
-	if c.JWKSURI == "" {
-		keys, err := parseKeys(c.JWKS)
-		if err != nil {
-			return err
-		}
-		return verifyWith(keys, signed, header)
+	var keys []jose.JSONWebKey
+	var err error
+	if c.JWKSURI != "" {
+		keys, err = k.at(ctx, c.JWKSURI, header.KeyID, now)
+	} else {
+		keys, err = parseKeys(c.JWKS)
 	}
-	keys, err := k.at(ctx, c.JWKSURI, header.KeyID, now)
 	if err != nil {
 		return err
 	}
