@@ -48,8 +48,6 @@ type Config struct {
 type Login struct {
 	AccountID string
 	SessionID string
-	Email     string
-	Name      string
 	AuthTime  time.Time
 	ACR       string
 	AMR       []string

@@ -214,8 +214,6 @@ func (s *Server) login(r *http.Request) (issuer.Login, bool, error) {
 	return issuer.Login{
 		AccountID: account.ID,
 		SessionID: session.ID,
-		Email:     account.Email,
-		Name:      account.Name,
 		AuthTime:  session.AuthTime,
 		ACR:       session.ACR,
 		AMR:       session.AMR,
