@@ -2,8 +2,10 @@ package admin
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -67,7 +69,12 @@ func unmarshal(data []byte, v any) error {
 	if err := exact(data, reflect.TypeOf(v)); err != nil {
 		return err
 	}
-	return json.Unmarshal(data, v)
+	err := json.Unmarshal(data, v)
+	// What encoding/json says names our types, which are nobody's business.
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("has a value of the wrong type at %s: a %s", cmp.Or(wrong.Field, "its top"), wrong.Value)
+	}
+	return err
 }
 
 // exact refuses a member whose name is known in another spelling only: encoding/json takes
@@ -83,7 +90,11 @@ func exact(data []byte, form reflect.Type) error {
 	known := jsonNames(form)
 	for name := range members {
 		if !slices.Contains(known, name) {
-			return errors.New("has a member that is not known: " + nearest.Shorten(name) + "; did you mean " + nearest.Name(name, known, len(name)/2) + "?")
+			hint := ""
+			if near := nearest.Name(name, known, len(name)/2); near != "" {
+				hint = "; did you mean " + near + "?"
+			}
+			return errors.New("has a member that is not known: " + nearest.Shorten(name) + hint)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"database/sql"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -136,6 +137,29 @@ func TestClaimsAskedOneByOneAreAllowedByThePerson(t *testing.T) {
 					t.Errorf("it was allowed, and is asked again: %s", again.URL)
 				}
 			})
+		}
+	})
+}
+
+// RFC 8252 8.6: any program on the device can show a native client's id and take the answer, so
+// that nothing is given without its person, however often they agreed before.
+func TestANativeClientNeverGoesThroughSilently(t *testing.T) {
+	story(t, func(t *testing.T, op *conformance.Server) {
+		native := op.AddClient("Phone", "native", "--redirect", "com.example.app:/cb")
+		p, _ := newPerson(t, op)
+		ask := func(more ...string) conformance.Page {
+			values := url.Values{"client_id": {native.ID}, "redirect_uri": {"com.example.app:/cb"}, "response_type": {"code"},
+				"scope": {"openid"}, "state": {"s"}, "code_challenge": {challenge(verifier)}, "code_challenge_method": {"S256"}}
+			return p.Visit(op.Issuer + "/authorize?" + with(values, more...).Encode())
+		}
+		if page := p.Follow(ask()); page.URL.Query().Get("code") == "" {
+			t.Fatalf("the first time: %s", page.URL)
+		}
+		if page := ask(); !page.Has("consent-approve") {
+			t.Errorf("the second time nobody was asked: %s", page.URL)
+		}
+		if page := ask("prompt", "none"); page.URL.Query().Get("error") != "consent_required" {
+			t.Errorf("prompt=none: %s", page.URL)
 		}
 	})
 }

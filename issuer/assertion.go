@@ -113,7 +113,7 @@ func (a *assertionClaims) check(audiences []string, now time.Time) (until time.T
 	case len(a.Audience) != 1 || !slices.Contains(audiences, a.Audience[0]):
 		// RFC 7523 §3, 3. A second audience is somebody to whom this was sent as well, and who could
 		// show it to us.
-		return until, fmt.Errorf("its aud must be %s and nothing else", audiences[0])
+		return until, fmt.Errorf("its aud must be %s (or the URL of the token endpoint) alone", audiences[0])
 	case a.Expires == nil:
 		return until, errors.New("it has no exp")
 	case *a.Expires <= at-skew.Seconds():

@@ -120,7 +120,14 @@ func (p *Provider) complete(c *Client) error {
 	c.IDTokenAlg = cmp.Or(c.IDTokenAlg, string(keys.RS256)) // OpenID Connect Dynamic Client Registration §2
 	c.AccessTokenAlg = cmp.Or(c.AccessTokenAlg, string(keys.ES256))
 	c.AccessTokenFormat = cmp.Or(c.AccessTokenFormat, "jwt")
-	c.Consent = cmp.Or(c.Consent, "once")
+	if c.Consent == "" {
+		c.Consent = "once"
+		if c.Public() && kind.private && !slices.ContainsFunc(c.RedirectURIs, isHTTPS) {
+			// RFC 8252 §8.6: any program on the device can show this client_id and take the answer
+			// at its own port or scheme, so that a remembered yes would be a yes for all of them.
+			c.Consent = "always"
+		}
+	}
 	if c.Public() {
 		c.RequirePKCE = true // RFC 9700 §2.1.1: no exception for public clients
 	}

@@ -1,6 +1,7 @@
 package issuer
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -41,8 +42,12 @@ func TestRegisterFillsInWhatTheTypeDecides(t *testing.T) {
 			if strings.Join(c.GrantTypes, " ") != tt.grants || c.AuthMethod != tt.method || strings.Join(c.Scopes, " ") != tt.scopes || c.RequirePKCE != tt.pkce {
 				t.Errorf("got %+v", c)
 			}
-			if !strings.HasPrefix(c.ID, "cli_") || c.IDTokenAlg != "RS256" || c.AccessTokenAlg != "ES256" || c.AccessTokenFormat != "jwt" || c.Consent != "once" {
+			if !strings.HasPrefix(c.ID, "cli_") || c.IDTokenAlg != "RS256" || c.AccessTokenAlg != "ES256" || c.AccessTokenFormat != "jwt" {
 				t.Errorf("got %+v", c)
+			}
+			// RFC 8252 §8.6: whom any program on the device can pose as is asked about every time.
+			if asked := map[string]string{"native": "always", "mcp": "always"}[tt.spec.Type]; c.Consent != cmp.Or(asked, "once") {
+				t.Errorf("consent is %s", c.Consent)
 			}
 			if shown.IsZero() == tt.secret || (len(c.Secrets) == 1) != tt.secret {
 				t.Errorf("secret %v, remembered %v", !shown.IsZero(), c.Secrets)

@@ -140,3 +140,6 @@ func rsaBits(key jose.JSONWebKey) int {
 	}
 	return 0
 }
+
+// isHTTPS says whether a redirect URI belongs to whoever holds its host's certificate.
+func isHTTPS(uri string) bool { return strings.HasPrefix(uri, "https://") }
