@@ -105,3 +105,34 @@ func TestJunkIsNoClient(t *testing.T) {
 		t.Errorf("the database was asked %d times", store.reads)
 	}
 }
+
+// A copy that is told of changes, and then hears nothing, stops believing what it has cached.
+func TestACopyThatHearsNothingReadsEveryClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &aStore{client: Client{ID: "app"}}
+		cache, err := newClientCache(store)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := &Provider{clients: cache}
+		reads := func(want int) {
+			t.Helper()
+			if _, err := cache.get(t.Context(), "app"); err != nil {
+				t.Fatal(err)
+			}
+			if store.reads != want {
+				t.Errorf("%d reads, want %d", store.reads, want)
+			}
+		}
+		time.Sleep(time.Hour)
+		p.Heard(time.Now())
+		reads(1)
+		time.Sleep(clientCacheDeaf - time.Millisecond)
+		reads(1)
+		time.Sleep(time.Millisecond)
+		reads(2)
+		reads(3)
+		p.Heard(time.Now())
+		reads(3)
+	})
+}

@@ -11,8 +11,8 @@ import (
 
 // How often the background jobs run.
 const (
-	feedEvery   = time.Second
-	feedOverlap = 2 * time.Minute // two clocks may differ, and changes may become visible out of order
+	feedEvery   = 250 * time.Millisecond // several times in the second that the issuer believes its cache without news
+	feedOverlap = 2 * time.Minute        // two clocks may differ, and changes may become visible out of order
 	purgeEvery  = time.Minute
 	purgeBatch  = 500
 	purgePause  = 50 * time.Millisecond // other writers come first
@@ -23,7 +23,9 @@ const (
 func (s *Server) startJobs(ctx context.Context) (wait func()) {
 	var jobs sync.WaitGroup
 	jobs.Go(func() { s.keyring.Run(ctx) })
-	jobs.Go(func() { s.every(ctx, feedEvery, "reading the changes of other copies", newFeed(s.db, s.forget).read) })
+	changes := newFeed(s.db, s.forget)
+	changes.heard = s.provider.Heard
+	jobs.Go(func() { s.every(ctx, feedEvery, "reading the changes of other copies", changes.read) })
 	jobs.Go(func() { s.every(ctx, purgeEvery, "forgetting what has expired", s.purge) })
 	return jobs.Wait
 }
@@ -56,12 +58,13 @@ func (s *Server) every(ctx context.Context, pause time.Duration, name string, jo
 type feed struct {
 	changes func(ctx context.Context, since time.Time) ([]storage.Change, error)
 	forget  func(context.Context, storage.Change)
+	heard   func(at time.Time) // everything that was visible then has been handed on
 	since   time.Time
 	seen    map[string]time.Time // ids of the changes handed on, and when
 }
 
 func newFeed(db *storage.DB, forget func(context.Context, storage.Change)) *feed {
-	return &feed{changes: db.Changes, forget: forget, since: time.Now(), seen: map[string]time.Time{}}
+	return &feed{changes: db.Changes, forget: forget, heard: func(time.Time) {}, since: time.Now(), seen: map[string]time.Time{}}
 }
 
 // read hands on the changes since the last time that it succeeded.
@@ -83,6 +86,7 @@ func (f *feed) read(ctx context.Context) error {
 		}
 	}
 	f.since = now
+	f.heard(now)
 	return nil
 }
 

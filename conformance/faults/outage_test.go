@@ -129,6 +129,35 @@ func TestTheNetworkIsBad(t *testing.T) {
 	judge(t, w, workers, database)
 }
 
+// A copy that is cut off from the database can't hear that a client was disabled elsewhere. It
+// stops believing what it remembers before the second is over.
+func TestACopyIsCutOff(t *testing.T) {
+	length(t, 0)
+	database := storagetest.Postgres(t)
+	proxy := NewProxy(t, database)
+	nodes := Dev(t, database, proxy.URL())
+	StartAll(t, nodes)
+	w := NewWorld(t, nodes, seed(t))
+	c := w.newClient(1)
+	a := c.mustAddClient(map[string]any{"client_name": "Service", "client_type": "service", "scope": "a"})
+	if got := c.sendTo(1, c.serving(a)); !got.ok() {
+		t.Fatalf("no token: %d %s", got.Status, got.body)
+	}
+	proxy.Set(Rule{Hole: true})
+	if got := c.sendTo(0, call{op: opDisable, on: a.ID, method: "POST", path: "/api/v1/clients/" + a.ID + "/disable", admin: true}); !got.ok() {
+		t.Fatalf("it could not be disabled: %d %s", got.Status, got.body)
+	}
+	for end := time.Now().Add(4 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		c.sendTo(1, c.serving(a)) // the oracle judges
+	}
+	notNow(t, "a copy that is cut off", c.sendTo(1, c.serving(a)))
+	proxy.Set(Rule{})
+	if got := c.settle(c.serving(a)); got.Error != "invalid_client" {
+		t.Errorf("afterwards: %d %s", got.Status, got.body)
+	}
+	judge(t, w, nil, database)
+}
+
 // trouble is one thing that a network does.
 func trouble(p *Proxy, r *rand.Rand) {
 	verbs := []string{"SET generation", "code_spent_at = $3", "revoke_reason", "INSERT INTO", "UPDATE", "SELECT"}
