@@ -1,8 +1,3 @@
-// Package bearer answers: who is calling?
-//
-// Whoever verifies what a caller showed, an API key, a Bearer token or a session cookie, says
-// so with a [Principal], and whatever handles the request finds it in the context. Other Go
-// services may import this package; it needs neither the server nor a database.
 package bearer
 
 import (
@@ -21,28 +16,62 @@ const (
 	MethodSession Method = "session"
 )
 
-// A Principal is whoever made a request. It is a value; changing a copy changes nothing.
+// A Principal is whoever made a request. It is a value, but its lists are shared by all
+// requests with the same credential: read them, and clone what you want to change.
 type Principal struct {
-	Subject    string    // the account, service account or organization that the request is made for
-	ClientID   string    // the OAuth client; for an API key, the key's id
-	Method     Method    // how it was shown
-	Credential string    // the public id of the credential, for logs and the audit trail
-	Scopes     []string  // what it may do, and no more
-	ExpiresAt  time.Time // zero if it does not expire
+	Subject      string    // the account, service account or organization that the request is made for
+	Actor        string    // who acts for the subject, RFC 8693 §4.1; empty if it is the subject itself
+	Organization string    // the organization that the request is made in, if it is made in one
+	ClientID     string    // the OAuth client; for an API key, the key's id
+	Method       Method    // how it was shown
+	Credential   string    // the public id of the credential (a key's id, a token's jti), for logs and the audit trail
+	Scopes       []string  // what it may do, and no more
+	ExpiresAt    time.Time // zero if it does not expire
+
+	Issuer        string // who vouches for it; a subject is unique below its issuer only. Empty: this very process
+	Session       string // the session at the issuer, the claim sid
+	Authorization string // the authorization that a token came from, the claim aid
+	Key           string // the API key that a token was exchanged for, the claim akid
+
+	ACR      string    // how far the sign-in is to be trusted, OpenID Connect Core §2
+	AMR      []string  // how the person signed in, RFC 8176
+	AuthTime time.Time // when the person signed in; zero if nobody did
 }
 
 // May says whether the principal has a scope.
 func (p Principal) May(scope string) bool { return slices.Contains(p.Scopes, scope) }
 
+// goesBy says whether the principal would be gone if any of these was revoked: a
+// credential, a session, an authorization, a key or a client.
+func (p *Principal) goesBy(ids []string) bool {
+	for _, id := range ids {
+		switch id {
+		case "":
+		case p.Credential, p.Session, p.Authorization, p.Key, p.ClientID, p.Subject:
+			return true
+		}
+	}
+	return false
+}
+
 type contextKey struct{}
+
+// carried is what a context carries: a principal, and the guard that let it in.
+type carried struct {
+	Principal
+	by *Guard
+}
 
 // NewContext returns a context that carries p.
 func NewContext(ctx context.Context, p Principal) context.Context {
-	return context.WithValue(ctx, contextKey{}, p)
+	return context.WithValue(ctx, contextKey{}, &carried{Principal: p})
 }
 
 // FromContext returns the principal of a request, if there is one.
 func FromContext(ctx context.Context) (Principal, bool) {
-	p, ok := ctx.Value(contextKey{}).(Principal)
-	return p, ok
+	c, ok := ctx.Value(contextKey{}).(*carried)
+	if !ok {
+		return Principal{}, false
+	}
+	return c.Principal, true
 }

@@ -1,0 +1,175 @@
+package bearer
+
+import (
+	"encoding/base64"
+	"errors"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// maxCredential is the longest credential that is looked at.
+const maxCredential = 8 << 10
+
+// A carrier is a credential as it came.
+type carrier struct {
+	method Method // empty: there is none, or none that we know
+	text   string
+	user   string // of Basic: the key's id
+	bearer bool   // it came, or should have come, by the scheme Bearer
+	from   netip.Addr
+}
+
+// credential finds the one credential in a request. ErrMissing means that there is none.
+func (g *Guard) credential(r *http.Request) (carrier, error) {
+	found, places := carrier{}, 0
+	var problem error
+	// RFC 9110 §5.3: a field that is not a list is not sent more than once.
+	if lines := r.Header["Authorization"]; len(lines) > 0 {
+		places += len(lines)
+		found, problem = g.authorization(lines[0])
+	}
+	for _, name := range g.Headers {
+		if lines := r.Header[name]; len(lines) > 0 {
+			places += len(lines)
+			found, problem = carrier{method: MethodAPIKey, text: lines[0]}, nil
+		}
+	}
+	switch {
+	case places > 1:
+		return carrier{}, ErrRepeated
+	case places == 0:
+		return carrier{}, ErrMissing
+	case problem != nil:
+		return found, problem
+	case !token68(found.text):
+		return found, ErrInvalid
+	}
+	return found, nil
+}
+
+// schemes is what the Authorization header may say, RFC 9110 §11.6.2. The names are not
+// case-sensitive, §11.1.
+var schemes = map[string]func(g *Guard, text string) (carrier, error){
+	"bearer": (*Guard).bearer,
+	"apikey": (*Guard).apiKey,
+	"basic":  (*Guard).basic,
+}
+
+var errUnknownScheme = errors.New("the scheme of the Authorization header is none of ours")
+
+func (g *Guard) authorization(line string) (carrier, error) {
+	if len(line) > maxCredential {
+		return carrier{bearer: true}, ErrInvalid
+	}
+	name, text, _ := strings.Cut(line, " ")
+	text = strings.Trim(text, " ")
+	switch { // The two that are on every hot path, without a copy in lower case.
+	case strings.EqualFold(name, "Bearer"):
+		return g.bearer(text)
+	case strings.EqualFold(name, "ApiKey"):
+		return g.apiKey(text)
+	}
+	scheme := schemes[strings.ToLower(name)]
+	if scheme == nil {
+		// Something was shown, so that this is not an anonymous request, but nothing that we know.
+		return carrier{bearer: true}, ErrMissing.because(errUnknownScheme)
+	}
+	return scheme(g, text)
+}
+
+// bearer is RFC 6750 §2.1. A key says what it is by how it begins; a JWT has two dots.
+func (g *Guard) bearer(text string) (carrier, error) {
+	for _, prefix := range g.KeyPrefixes {
+		if strings.HasPrefix(text, prefix) {
+			return carrier{method: MethodAPIKey, text: text, bearer: true}, nil
+		}
+	}
+	if strings.Count(text, ".") != 2 {
+		return carrier{bearer: true}, ErrInvalid
+	}
+	return carrier{method: MethodBearer, text: text, bearer: true}, nil
+}
+
+func (g *Guard) apiKey(text string) (carrier, error) {
+	return carrier{method: MethodAPIKey, text: text}, nil
+}
+
+// basic is RFC 7617 with a key's id and the key: for tools that know nothing else.
+func (g *Guard) basic(text string) (carrier, error) {
+	plain, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil {
+		return carrier{}, ErrInvalid.because(err)
+	}
+	user, key, ok := strings.Cut(string(plain), ":")
+	if !ok || user == "" {
+		return carrier{}, ErrInvalid
+	}
+	return carrier{method: MethodAPIKey, text: key, user: user}, nil
+}
+
+// token68 says whether s is what a credential is made of, RFC 9110 §11.2: no spaces,
+// commas or quotes, so that two credentials in one line are not one.
+func token68(s string) bool {
+	if s == "" || len(s) > maxCredential {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		case c == '-', c == '.', c == '_', c == '~', c == '+', c == '/', c == '=':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// inURL are the parameters that carry credentials elsewhere. RFC 9700 §4.3.2: "Clients MUST
+// NOT pass access tokens in a URI query parameter".
+var inURL = map[string]bool{"access_token": true, "api_key": true, "apikey": true, "api-key": true, "x-api-key": true}
+
+// urlCredential returns the credential in a request's address, and whether there is one.
+func (g *Guard) urlCredential(u *url.URL) (string, bool) {
+	if u.User != nil {
+		return "", true
+	}
+	for _, prefix := range g.KeyPrefixes {
+		if i := strings.Index(u.Path, prefix); i >= 0 {
+			if key, _, _ := strings.Cut(u.Path[i:], "/"); looksLikeKey(key, prefix) {
+				return key, true
+			}
+		}
+	}
+	if u.RawQuery == "" {
+		return "", false
+	}
+	// Not u.Query: it leaves out what it can't read, and others may read it.
+	for pair := range strings.FieldsFuncSeq(u.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
+		name, value, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		if plain, err := url.QueryUnescape(value); err == nil {
+			value = plain
+		}
+		if inURL[strings.ToLower(name)] {
+			return value, true
+		}
+		for _, prefix := range g.KeyPrefixes {
+			if looksLikeKey(value, prefix) {
+				return value, true
+			}
+		}
+	}
+	return "", false
+}
+
+// looksLikeKey says whether somebody who finds s would take it for a key, a mistyped one too:
+// the prefix and something long after it.
+func looksLikeKey(s, prefix string) bool {
+	rest, ok := strings.CutPrefix(s, prefix)
+	return ok && len(rest) >= 20 && token68(rest)
+}

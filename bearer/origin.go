@@ -1,0 +1,99 @@
+package bearer
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// checkOrigin refuses a request with a session cookie that another site's page had the
+// browser send: one that changes something, by what browsers say of its origin, and every
+// WebSocket, which begins with a GET and is open to all sites.
+func (g *Guard) checkOrigin(r *http.Request) error {
+	if isWebSocket(r) {
+		// RFC 6455 §10.2: the server "SHOULD verify the |Origin| field". Every browser sends it.
+		if !g.ownOrigin(r) {
+			return ErrCrossOrigin
+		}
+		return nil
+	}
+	if err := g.crossOrigin.Check(r); err != nil {
+		return ErrCrossOrigin.because(err)
+	}
+	return nil
+}
+
+// isWebSocket says whether the request asks for another protocol: RFC 6455 §4.1, or RFC 8441
+// §4 over HTTP/2. Any Upgrade counts, so that a list or an odd case does not slip through.
+func isWebSocket(r *http.Request) bool {
+	return r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect
+}
+
+func (g *Guard) ownOrigin(r *http.Request) bool {
+	lines := r.Header["Origin"]
+	if len(lines) != 1 {
+		return false
+	}
+	if slices.Contains(g.Origins, lines[0]) {
+		return true
+	}
+	u, err := url.Parse(lines[0])
+	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+}
+
+// clearText says whether others could have read the request: it came without TLS, from an
+// address that is not this machine, and not from a proxy that says it had TLS.
+func (g *Guard) clearText(r *http.Request) bool {
+	if r.TLS != nil {
+		return false
+	}
+	from := remote(r)
+	if said := last(r.Header["X-Forwarded-Proto"]); said != "" && g.isProxy(from) {
+		return !strings.EqualFold(said, "https")
+	}
+	return !from.IsLoopback() // No address is no proof of a safe one.
+}
+
+// clientAddress is where the request comes from: the last address that is not a proxy's. What
+// stands before it in X-Forwarded-For, anybody may have written.
+func (g *Guard) clientAddress(r *http.Request) netip.Addr {
+	from := remote(r)
+	if !g.isProxy(from) {
+		return from
+	}
+	hops := strings.Split(strings.Join(r.Header["X-Forwarded-For"], ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		next, err := netip.ParseAddr(strings.TrimSpace(hop))
+		if err != nil {
+			return from
+		}
+		if from = next.Unmap().WithZone(""); !g.isProxy(from) {
+			return from
+		}
+	}
+	return from
+}
+
+func (g *Guard) isProxy(a netip.Addr) bool {
+	return slices.ContainsFunc(g.Proxies, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// remote is the other end of the connection; the zero address if there is none.
+func remote(r *http.Request) netip.Addr {
+	at, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return at.Addr().Unmap().WithZone("")
+}
+
+// last is the last element of a list field: the one that the nearest proxy added.
+func last(lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	line := lines[len(lines)-1]
+	return strings.TrimSpace(line[strings.LastIndexByte(line, ',')+1:])
+}
