@@ -18,9 +18,12 @@ func TestWhoMayNotPass(t *testing.T) {
 	all := apikeys.AdminScopes()
 	expired := op.makeKey(apikeys.New{Scopes: all, At: time.Now().Add(-2 * time.Hour), ExpiresAt: time.Now().Add(-time.Hour)})
 	revoked := op.makeKey(apikeys.New{Scopes: all})
-	must(t, op.apiKeys.Revoke(context.Background(), idOf(revoked), time.Now()))
+	must(t, op.apiKeys.Revoke(context.Background(), idOf(revoked), "", false, apikeys.By{}))
 	forged := secret.NewMint([32]byte{1}).Issue(secret.KindOrganizationKey, idOf(op.key)).Reveal()
-	someoneElses := op.makeKey(apikeys.New{Kind: secret.KindServiceKey, OwnerType: "service", OwnerID: "svc_1", Scopes: all})
+	service, err := op.apiKeys.AddService(context.Background(), "worker", "", apikeys.By{})
+	must(t, err)
+	someoneElses := op.makeKey(apikeys.New{Kind: secret.KindServiceKey, OwnerType: "service", OwnerID: service.ID, Scopes: all})
+	must(t, op.apiKeys.RemoveService(context.Background(), service.ID, apikeys.By{}))
 
 	for _, route := range admin.Routes() {
 		path := strings.TrimPrefix(fill(route.Path), "/api/v1")

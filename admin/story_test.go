@@ -82,7 +82,7 @@ func start(t *testing.T, db *storage.DB) *operator {
 func (op *operator) makeKey(n apikeys.New) string {
 	op.t.Helper()
 	n.Name = "test"
-	_, token, err := op.apiKeys.Make(context.Background(), n)
+	_, token, err := op.apiKeys.Make(context.Background(), n, apikeys.By{Actor: "test", Via: "test", At: n.At})
 	must(op.t, err)
 	return token.Reveal()
 }

@@ -2,33 +2,16 @@ package apikeys
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
-	"unicode/utf8"
 
 	"mintmark/internal/secret"
 )
-
-// ErrInvalid is the answer to every key that is not good, whatever is wrong with it.
-var ErrInvalid = errors.New("apikeys: the key is not valid")
-
-// DefaultLife is how long a key is good if nobody says otherwise.
-const DefaultLife = 90 * 24 * time.Hour
-
-// OwnerInstance is the owner type of the operator's own keys. Their OwnerID is empty.
-const OwnerInstance = "instance"
-
-// kinds is every kind of key, and for which owners it is made. The management API takes no
-// other kind than the first.
-var kinds = map[string][]string{
-	secret.KindOrganizationKey: {OwnerInstance, "organization"},
-	secret.KindServiceKey:      {"service"},
-	secret.KindUserKey:         {"account"},
-	secret.KindTestKey:         {"account", "service", "organization"},
-}
 
 // AdminScopes returns every scope of the management API.
 func AdminScopes() []string { return slices.Clone(adminScopes) }
@@ -36,7 +19,8 @@ func AdminScopes() []string { return slices.Clone(adminScopes) }
 var adminScopes = []string{
 	"users:read", "users:write",
 	"clients:read", "clients:write",
-	"keys:read", "keys:write",
+	"keys:read", "keys:write", ScopeVerify,
+	"services:read", "services:write",
 	"signing:read", "signing:write",
 	"sessions:read", "sessions:write",
 	"grants:read", "grants:write",
@@ -44,56 +28,76 @@ var adminScopes = []string{
 	"tokens:read",
 }
 
-// A New says which key to make. Name, and OwnerID but for the instance, have no default.
-type New struct {
-	Kind      string // secret.KindOrganizationKey if it is empty
-	OwnerType string // OwnerInstance if it is empty
-	OwnerID   string
-	Name      string
-	Scopes    []string // none: the key proves who it is, and may nothing
-	Audience  []string
-	CreatedBy string
-
-	ExpiresAt time.Time // 90 days from now if it is zero
-	Forever   bool      // the key does not expire: for the operator's own key only
-
-	At time.Time // now, if it is zero
-}
-
-// An Invalid is a value that can't be accepted, in words for the person who sent it.
-type Invalid struct {
-	Field   string
-	Problem string // a sentence without its subject
-}
-
-// Error returns the field and its problem.
-func (e *Invalid) Error() string { return e.Field + " " + e.Problem }
+// ScopeVerify lets a key ask about other keys. It is the one scope of the management API that
+// the key of a service may have.
+const ScopeVerify = "keys:verify"
 
 // A Registry makes keys and says what a presented key may do. It is safe for concurrent use.
+// It must not be copied after its first use.
 type Registry struct {
 	Store Store
 	Mint  *secret.Mint
 
-	// OwnerMay says whether the owner of a key may still act: a key can do no more than the
-	// one it acts for. If it is nil, only the instance may.
-	OwnerMay func(ctx context.Context, ownerType, ownerID string) (bool, error)
+	// MaxLife is how long a key may be good at most. The default is [MaxLife].
+	MaxLife time.Duration
+	// CacheSize is how many keys are remembered. The default is 100,000, in some 50 MB.
+	CacheSize int
+	// MaxStale is how long what is remembered is believed while the database is away. The
+	// default is a minute; negative: not at all.
+	MaxStale time.Duration
+
+	start sync.Once
+	held  *cache
 }
 
-// Make makes a key and returns it with the only copy of its secret. It returns an [*Invalid]
-// if the key can't be as it is asked for.
-func (r *Registry) Make(ctx context.Context, n New) (Key, secret.Token, error) {
-	k, err := n.key()
+func (r *Registry) longest() time.Duration {
+	if r.MaxLife <= 0 {
+		return MaxLife
+	}
+	return r.MaxLife
+}
+
+// Make makes a key and returns it with the only copy of its secret, which is none if the key
+// is imported. It returns an [*Invalid] if the key can't be as it is asked for.
+func (r *Registry) Make(ctx context.Context, n New, by By) (Key, secret.Token, error) {
+	if by.At.IsZero() {
+		by.At = n.At
+	}
+	n.At = instant(by.At)
+	k, err := n.key(r.longest())
 	if err != nil {
 		return Key{}, secret.Token{}, err
 	}
-	// Two of 2^64 ids meet once in a very long time; then the next is another.
+	if k.OwnerType != OwnerInstance {
+		there, err := r.Store.OwnerStands(ctx, k.OwnerType, k.OwnerID)
+		if err != nil {
+			return Key{}, secret.Token{}, err
+		}
+		if !there {
+			return Key{}, secret.Token{}, &Invalid{"owner_id", "is nobody that is there and enabled"}
+		}
+	}
+	k.CreatedBy, k.CreatedVia = by.Actor, by.Via
+	return r.mint(k, n.SHA256, func(k Key) error {
+		return r.Store.AddKey(ctx, k, by.event("key.add", k.ID, "%s for %s %s", k.Kind, k.OwnerType, k.OwnerID))
+	})
+}
+
+// mint gives k an id and a secret and adds it. Two of 2^64 ids meet once in a very long time;
+// then the next is another.
+func (r *Registry) mint(k Key, imported []byte, add func(Key) error) (Key, secret.Token, error) {
+	var err error
 	for range 3 {
-		k.ID = secret.NewShortID()
-		token := r.Mint.Issue(k.Kind, k.ID)
-		digest := token.Digest()
-		k.Digest = digest[:]
-		err = r.Store.AddKey(ctx, k)
+		var token secret.Token
+		k.ID, k.Digest = secret.NewShortID(), imported
+		if imported == nil {
+			token = r.Mint.Issue(k.Kind, k.ID)
+			digest := token.Digest()
+			k.Digest = digest[:]
+		}
+		err = add(k)
 		if err == nil {
+			r.Forget(k.ID)
 			return k, token, nil
 		}
 		if !errors.Is(err, ErrExists) {
@@ -103,76 +107,168 @@ func (r *Registry) Make(ctx context.Context, n New) (Key, secret.Token, error) {
 	return Key{}, secret.Token{}, err
 }
 
-// key is what is asked for, with its defaults, checked.
-func (n New) key() (Key, error) {
-	now := n.At
-	if now.IsZero() {
-		now = time.Now()
-	}
-	now = now.UTC().Truncate(time.Microsecond) // as exactly as it is remembered
-	k := Key{
-		Kind: n.Kind, OwnerType: n.OwnerType, OwnerID: n.OwnerID, Name: n.Name,
-		Scopes: slices.Clone(n.Scopes), Audience: slices.Clone(n.Audience),
-		CreatedAt: now, CreatedBy: n.CreatedBy, ExpiresAt: n.ExpiresAt, Version: 1,
-	}
-	if k.Kind == "" {
-		k.Kind = secret.KindOrganizationKey
-	}
-	if k.OwnerType == "" {
-		k.OwnerType = OwnerInstance
-	}
-	operators := k.OwnerType == OwnerInstance
-	if k.ExpiresAt.IsZero() && !n.Forever {
-		k.ExpiresAt = now.Add(DefaultLife)
-	}
-	switch {
-	case kinds[k.Kind] == nil:
-		return Key{}, &Invalid{"kind", "is not a kind of API key"}
-	case !slices.Contains(kinds[k.Kind], k.OwnerType):
-		return Key{}, &Invalid{"owner_type", "can't have a key of this kind"}
-	case operators != (k.OwnerID == ""):
-		return Key{}, &Invalid{"owner_id", "is missing, or is given for the instance"}
-	case strings.TrimSpace(k.Name) == "" || len(k.Name) > 200 || !utf8.ValidString(k.Name) || strings.ContainsFunc(k.Name, control):
-		return Key{}, &Invalid{"name", "is empty, longer than 200 bytes or not plain text"}
-	case n.Forever && (!operators || !n.ExpiresAt.IsZero()):
-		return Key{}, &Invalid{"expires_at", "can be left out for the operator's own key only"}
-	case !n.Forever && !k.ExpiresAt.After(now):
-		return Key{}, &Invalid{"expires_at", "is not in the future"}
-	}
-	slices.Sort(k.Scopes)
-	k.Scopes = slices.Compact(k.Scopes)
-	for _, scope := range k.Scopes {
-		if !token(scope) {
-			return Key{}, &Invalid{"scopes", fmt.Sprintf("has %.60q, which is not a scope", scope)}
-		}
-		if k.Kind == secret.KindOrganizationKey && !slices.Contains(adminScopes, scope) {
-			return Key{}, &Invalid{"scopes", fmt.Sprintf("has %.60q, which the management API does not know", scope)}
-		}
-	}
-	for _, audience := range k.Audience {
-		if !token(audience) {
-			return Key{}, &Invalid{"audience", fmt.Sprintf("has %.60q, which is not a resource", audience)}
-		}
-	}
-	if len(k.Scopes) > 100 || len(k.Audience) > 20 {
-		return Key{}, &Invalid{"scopes", "are more than 100, or the audience more than 20"}
-	}
-	return k, nil
+// Get returns a key, or [ErrNotFound].
+func (r *Registry) Get(ctx context.Context, id string) (Key, error) { return r.Store.Key(ctx, id) }
+
+// List lists keys by id; of one owner, or all if ownerID is empty.
+func (r *Registry) List(ctx context.Context, p Page, ownerID string) ([]Key, error) {
+	return r.Store.Keys(ctx, p, ownerID)
 }
 
-// token is a scope-token of RFC 6749 §3.3, of at most 200 characters.
-func token(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c <= ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			return false
-		}
+// Find returns the key that somebody has found somewhere: by the SHA-256 of it, in hexadecimal,
+// by the whole key, or by its id. Or [ErrNotFound].
+func (r *Registry) Find(ctx context.Context, what string) (Key, error) {
+	what = strings.TrimSpace(what)
+	if digest, err := hex.DecodeString(what); err == nil && len(digest) == sha256.Size {
+		return r.Store.KeyByDigest(ctx, digest)
 	}
-	return 0 < len(s) && len(s) <= 200
+	if len(what) == idLen && secret.IsBase62(what) {
+		return r.Store.Key(ctx, what)
+	}
+	digest := secret.Wrap(what).Digest()
+	return r.Store.KeyByDigest(ctx, digest[:])
 }
 
-func control(c rune) bool { return c < ' ' || c == 0x7f }
+// A Change is what to make different of a key. What is nil stays as it is.
+type Change struct {
+	Name      *string
+	Scopes    *[]string
+	Audience  *[]string
+	Allow     *[]string
+	Deny      *[]string
+	Limits    *[]string
+	Metadata  []byte
+	NotBefore *time.Time
+	ExpiresAt *time.Time
+}
 
-// Revoke revokes a key for good, or returns [ErrNotFound].
-func (r *Registry) Revoke(ctx context.Context, id string, now time.Time) error {
-	return r.Store.RevokeKey(ctx, id, now)
+// Change changes a key that is not revoked: [ErrNotFound], [ErrConflict] or an [*Invalid].
+func (r *Registry) Change(ctx context.Context, id string, c Change, by By) (Key, error) {
+	for range 3 {
+		k, err := r.Store.Key(ctx, id)
+		if err != nil {
+			return Key{}, err
+		}
+		if !k.RevokedAt.IsZero() {
+			return Key{}, ErrConflict
+		}
+		at := instant(by.At)
+		what := c.apply(&k)
+		longest := r.longest()
+		if c.ExpiresAt == nil {
+			longest, at = 1<<62, k.CreatedAt // what was allowed once stays
+		}
+		if k, err = k.checked(at, longest); err != nil {
+			return Key{}, err
+		}
+		err = r.Store.SetKey(ctx, k, by.event("key.set", id, "%s", strings.Join(what, " ")))
+		r.Forget(id)
+		if errors.Is(err, ErrConflict) {
+			continue // somebody changed it at the same moment: their change stays, ours is added
+		}
+		if err != nil {
+			return Key{}, err
+		}
+		return r.Store.Key(ctx, id)
+	}
+	return Key{}, ErrConflict
+}
+
+// apply puts a change into k, and returns the names of what it changed.
+func (c Change) apply(k *Key) (what []string) {
+	if c.Name != nil {
+		k.Name, what = *c.Name, append(what, "name")
+	}
+	for _, l := range []struct {
+		name string
+		to   *[]string
+		from *[]string
+	}{
+		{"scopes", &k.Scopes, c.Scopes}, {"audience", &k.Audience, c.Audience}, {"allow", &k.Allow, c.Allow},
+		{"deny", &k.Deny, c.Deny}, {"rate_limits", &k.Limits, c.Limits},
+	} {
+		if l.from != nil {
+			*l.to, what = *l.from, append(what, l.name)
+		}
+	}
+	if c.Metadata != nil {
+		k.Metadata, what = c.Metadata, append(what, "metadata")
+	}
+	if c.NotBefore != nil {
+		k.NotBefore, what = *c.NotBefore, append(what, "not_before")
+	}
+	if c.ExpiresAt != nil {
+		k.ExpiresAt, what = *c.ExpiresAt, append(what, "expires_at")
+	}
+	return what
+}
+
+// Disable refuses a key until it is enabled again.
+func (r *Registry) Disable(ctx context.Context, id, reason string, by By) error {
+	defer r.Forget(id)
+	return r.Store.DisableKey(ctx, id, short(reason), by.event("key.disable", id, "%s", short(reason)))
+}
+
+// Enable takes Disable back.
+func (r *Registry) Enable(ctx context.Context, id string, by By) error {
+	defer r.Forget(id)
+	return r.Store.EnableKey(ctx, id, by.event("key.enable", id, ""))
+}
+
+// Revoke revokes a key for good, or returns [ErrNotFound]. The next Check of this registry
+// refuses it.
+func (r *Registry) Revoke(ctx context.Context, id, reason string, leaked bool, by By) error {
+	defer r.Forget(id)
+	action := "key.revoke"
+	if leaked {
+		action = "key.leak"
+	}
+	return r.Store.RevokeKey(ctx, id, short(reason), leaked, by.event(action, id, "%s", short(reason)))
+}
+
+// MaxGrace is how long a key works at most after it was replaced.
+const MaxGrace = 30 * 24 * time.Hour
+
+// Rotate replaces a key by a new one with the same rights and as long a life. The old one works
+// until grace is over; 0: it ends now. [ErrNotFound]; [ErrConflict] if it was replaced or
+// revoked already.
+func (r *Registry) Rotate(ctx context.Context, id string, grace time.Duration, by By) (Key, secret.Token, error) {
+	by.At = instant(by.At)
+	if grace < 0 || grace > MaxGrace {
+		return Key{}, secret.Token{}, &Invalid{"grace_seconds", "is not between 0 and 30 days"}
+	}
+	old, err := r.Store.Key(ctx, id)
+	if err != nil {
+		return Key{}, secret.Token{}, err
+	}
+	next := Key{
+		Kind: old.Kind, OwnerType: old.OwnerType, OwnerID: old.OwnerID, Name: old.Name,
+		Scopes: old.Scopes, Audience: old.Audience, Allow: old.Allow, Deny: old.Deny, Limits: old.Limits, Metadata: old.Metadata,
+		CreatedAt: by.At, UpdatedAt: by.At, CreatedBy: by.Actor, CreatedVia: by.Via, Replaces: old.ID, Version: 1,
+		Disabled: old.Disabled, Reason: old.Reason,
+	}
+	if next.Kind == KindImported {
+		next.Kind = kindOf[old.OwnerType]
+	}
+	if !old.ExpiresAt.IsZero() {
+		next.ExpiresAt = by.At.Add(min(old.ExpiresAt.Sub(old.CreatedAt), r.longest()))
+	}
+	defer r.Forget(id)
+	return r.mint(next, nil, func(k Key) error {
+		return r.Store.RotateKey(ctx, k, by.At.Add(grace), by.event("key.rotate", id, "to %s, grace %s", k.ID, grace))
+	})
+}
+
+// short bounds what people write, and keeps it on one line.
+func short(s string) string {
+	s = strings.Map(func(c rune) rune {
+		if control(c) || c == '\uFFFD' {
+			return ' '
+		}
+		return c
+	}, s)
+	if len(s) > 200 {
+		s = strings.ToValidUTF8(s[:200], "")
+	}
+	return strings.TrimSpace(s)
 }

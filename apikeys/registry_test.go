@@ -27,7 +27,7 @@ func story(t *testing.T, tell func(t *testing.T, r *apikeys.Registry)) {
 func made(t *testing.T, r *apikeys.Registry, n apikeys.New) (apikeys.Key, string) {
 	t.Helper()
 	n.At = noon
-	k, token, err := r.Make(t.Context(), n)
+	k, token, err := r.Make(t.Context(), n, apikeys.By{Actor: "story"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,10 +61,14 @@ func TestEveryBadKeyIsRefusedAlike(t *testing.T) {
 		good, key := made(t, r, apikeys.New{Name: "good", Scopes: apikeys.AdminScopes()})
 		short, expired := made(t, r, apikeys.New{Name: "short", ExpiresAt: noon.Add(time.Hour)})
 		gone, revoked := made(t, r, apikeys.New{Name: "gone"})
-		if err := r.Revoke(t.Context(), gone.ID, noon); err != nil {
+		if err := r.Revoke(t.Context(), gone.ID, "", false, apikeys.By{At: noon}); err != nil {
 			t.Fatal(err)
 		}
-		_, orphan := made(t, r, apikeys.New{Name: "a person's", Kind: secret.KindUserKey, OwnerType: "account", OwnerID: "usr_1"})
+		service := serviceOf(t, r)
+		_, orphan := made(t, r, apikeys.New{Name: "of somebody", OwnerType: "service", OwnerID: service})
+		if err := r.RemoveService(t.Context(), service, apikeys.By{At: noon}); err != nil {
+			t.Fatal(err)
+		}
 		if p, err := r.Verify(t.Context(), expired, noon.Add(time.Hour-time.Microsecond)); err != nil || !p.ExpiresAt.Equal(short.ExpiresAt) {
 			t.Fatalf("just before it expires: %v", err)
 		}
@@ -75,7 +79,7 @@ func TestEveryBadKeyIsRefusedAlike(t *testing.T) {
 			"the right id, another kind": r.Mint.Issue(secret.KindTestKey, good.ID).Reveal(),
 			"expired":                    expired,
 			"revoked":                    revoked,
-			"of an owner nobody can ask": orphan,
+			"of an owner who is gone":   orphan,
 		} {
 			p, err := r.Verify(t.Context(), presented, noon.Add(time.Hour))
 			if err != apikeys.ErrInvalid || p.Subject != "" || p.Scopes != nil {
@@ -88,42 +92,66 @@ func TestEveryBadKeyIsRefusedAlike(t *testing.T) {
 		if _, err := r.Verify(t.Context(), key, good.ExpiresAt); err != apikeys.ErrInvalid {
 			t.Errorf("the good one after 90 days: %v", err)
 		}
-		if err := r.Revoke(t.Context(), "00000000000", noon); !errors.Is(err, apikeys.ErrNotFound) {
+		if err := r.Revoke(t.Context(), "00000000000", "", false, apikeys.By{At: noon}); !errors.Is(err, apikeys.ErrNotFound) {
 			t.Errorf("revoking a key that isn't there: %v", err)
 		}
 	})
 }
 
-// A disabled key is refused like a revoked one.
+// Disabling is refused like revoking, and can be undone.
 func TestADisabledKey(t *testing.T) {
 	story(t, func(t *testing.T, r *apikeys.Registry) {
-		k, _ := made(t, r, apikeys.New{Name: "first"})
-		token := r.Mint.Issue(k.Kind, "0123456789A")
-		digest := token.Digest()
-		k.ID, k.Digest, k.Disabled = "0123456789A", digest[:], true
-		if err := r.Store.AddKey(t.Context(), k); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := r.Verify(t.Context(), token.Reveal(), noon); err != apikeys.ErrInvalid {
-			t.Errorf("a disabled key: %v", err)
+		k, key := made(t, r, apikeys.New{Name: "first"})
+		for _, step := range []struct {
+			do   func() error
+			want error
+		}{
+			{func() error { return nil }, nil},
+			{func() error { return r.Disable(t.Context(), k.ID, "holiday", apikeys.By{At: noon}) }, apikeys.ErrInvalid},
+			{func() error { return r.Enable(t.Context(), k.ID, apikeys.By{At: noon}) }, nil},
+		} {
+			if err := step.do(); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Verify(t.Context(), key, noon); err != step.want {
+				t.Errorf("%v, want %v", err, step.want)
+			}
 		}
 	})
 }
 
-// A key can do no more than the one it acts for.
+func serviceOf(t *testing.T, r *apikeys.Registry) string {
+	t.Helper()
+	s, err := r.AddService(t.Context(), "worker", "", apikeys.By{At: noon})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.ID
+}
+
+// A key can do no more than the one it acts for, from the next request on.
 func TestAKeyOfSomebodyWhoMayNotActIsRefused(t *testing.T) {
 	story(t, func(t *testing.T, r *apikeys.Registry) {
-		enabled := true
-		r.OwnerMay = func(_ context.Context, ownerType, ownerID string) (bool, error) {
-			return enabled && ownerType == "account" && ownerID == "usr_1", nil
-		}
-		_, key := made(t, r, apikeys.New{Name: "mine", Kind: secret.KindUserKey, OwnerType: "account", OwnerID: "usr_1", Scopes: []string{"orders:read"}})
-		if p, err := r.Verify(t.Context(), key, noon); err != nil || p.Subject != "usr_1" || !slices.Equal(p.Scopes, []string{"orders:read"}) {
+		service := serviceOf(t, r)
+		_, key := made(t, r, apikeys.New{Name: "mine", OwnerType: "service", OwnerID: service, Scopes: []string{"orders:read"}})
+		if p, err := r.Verify(t.Context(), key, noon); err != nil || p.Subject != service || !slices.Equal(p.Scopes, []string{"orders:read"}) {
 			t.Errorf("%+v, %v", p, err)
 		}
-		enabled = false
+		if err := r.DisableService(t.Context(), service, apikeys.By{At: noon}); err != nil {
+			t.Fatal(err)
+		}
 		if _, err := r.Verify(t.Context(), key, noon); err != apikeys.ErrInvalid {
 			t.Errorf("the owner was disabled: %v", err)
+		}
+		if err := r.EnableService(t.Context(), service, apikeys.By{At: noon}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Verify(t.Context(), key, noon); err != nil {
+			t.Errorf("the owner was enabled: %v", err)
+		}
+		_, _, err := r.Make(t.Context(), apikeys.New{Name: "no", OwnerType: "account", OwnerID: "usr_nobody"}, apikeys.By{At: noon})
+		if invalid, ok := errors.AsType[*apikeys.Invalid](err); !ok || invalid.Field != "owner_id" {
+			t.Errorf("for nobody: %v", err)
 		}
 	})
 }
@@ -147,11 +175,11 @@ type crowded struct {
 	asked *int
 }
 
-func (s crowded) AddKey(ctx context.Context, k apikeys.Key) error {
+func (s crowded) AddKey(ctx context.Context, k apikeys.Key, e apikeys.Event) error {
 	if *s.asked++; *s.asked == 1 {
 		return apikeys.ErrExists
 	}
-	return s.Store.AddKey(ctx, k)
+	return s.Store.AddKey(ctx, k, e)
 }
 
 func TestAnIDThatIsTakenIsNotTakenAgain(t *testing.T) {
@@ -163,20 +191,4 @@ func TestAnIDThatIsTakenIsNotTakenAgain(t *testing.T) {
 			t.Errorf("asked %d times, %v", asked, err)
 		}
 	})
-}
-
-func BenchmarkVerify(b *testing.B) {
-	r := &apikeys.Registry{
-		Store: storagetest.Open(b, storagetest.SQLite(b)).APIKeys(), Mint: secret.NewMint([32]byte{1}),
-	}
-	_, token, err := r.Make(b.Context(), apikeys.New{Name: "bench", At: noon})
-	if err != nil {
-		b.Fatal(err)
-	}
-	key := token.Reveal()
-	for b.Loop() {
-		if _, err := r.Verify(b.Context(), key, noon); err != nil {
-			b.Fatal(err)
-		}
-	}
 }

@@ -2,86 +2,199 @@ package apikeys
 
 import (
 	"context"
+	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
-	"slices"
+	"net/netip"
+	"strings"
 	"time"
 
 	"mintmark/bearer"
 	"mintmark/internal/secret"
 )
 
-// Verify says who presented a key. It returns [ErrInvalid] for everything that is not a good
-// key; any other error is a fault of ours, and says nothing about the key.
-//
-// What is not one of our keys is refused without asking the database. Nothing about a key is
-// looked at before its secret is the right one.
+// ErrInvalid is the answer to every key that is not good, whatever is wrong with it.
+var ErrInvalid = errors.New("apikeys: the key is not valid")
+
+// A Denied is the refusal of a good key that may not do what it was presented for.
+type Denied struct {
+	Code  string // "ip_not_allowed", "wrong_audience" or "insufficient_scope"
+	Scope string // the first scope that is missing
+}
+
+// Error says so.
+func (e *Denied) Error() string { return strings.TrimSpace("apikeys: " + e.Code + " " + e.Scope) }
+
+// An Ask is a presented key, and what it is wanted for.
+type Ask struct {
+	Key      string
+	Scope    string     // separated by spaces; empty: none
+	Audience string     // the resource that asks; empty: none in particular
+	Address  netip.Addr // where the key comes from; a key that is bound to networks needs one
+}
+
+// An Answer is whose key it is. Its lists are shared: they must not be changed.
+type Answer struct {
+	Principal bearer.Principal
+	Kind      string
+	OwnerType string
+	Audience  []string
+	Policy    string    // the RateLimit-Policy header; empty: there is no limit
+	Left      Remaining // of the limit that is nearest to its end
+}
+
+// Verify is Check for nothing in particular.
 func (r *Registry) Verify(ctx context.Context, presented string, now time.Time) (bearer.Principal, error) {
-	id, kind, ok := r.parse(presented)
-	if !ok {
-		return bearer.Principal{}, ErrInvalid
-	}
-	k, err := r.Store.Key(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return bearer.Principal{}, ErrInvalid
-	}
+	a, err := r.Check(ctx, Ask{Key: presented}, now)
+	return a.Principal, err
+}
+
+// Check says who presented a key, and whether it is good for what is asked. It returns
+// [ErrInvalid] for everything that is not a good key; a [*Denied] or [*TooMany] for one that is
+// not good for this; any other error is a fault of ours, and says nothing about the key.
+//
+// What is not one of our keys is refused without asking the database, and what is remembered
+// is answered without I/O. Nothing about a key is looked at before its secret is the right one.
+func (r *Registry) Check(ctx context.Context, ask Ask, now time.Time) (Answer, error) {
+	e, err := r.find(ctx, ask.Key, now.UnixNano())
 	if err != nil {
-		return bearer.Principal{}, err
+		return Answer{}, err
 	}
-	if !secret.Wrap(presented).Digest().Matches(k.Digest) || !k.good(kind, now) {
-		return bearer.Principal{}, ErrInvalid
+	at := now.UnixNano()
+	if !e.stands || e.from != 0 && at < e.from || e.to != 0 && at >= e.to {
+		return Answer{}, ErrInvalid
 	}
-	may, err := r.ownerMay(ctx, k)
+	switch {
+	case !e.permits(ask.Address):
+		return Answer{}, &Denied{Code: "ip_not_allowed"}
+	case ask.Audience != "" && !has(e.audience, ask.Audience):
+		return Answer{}, &Denied{Code: "wrong_audience"}
+	}
+	if ask.Scope != "" {
+		if missing := e.lacks(ask.Scope); missing != "" {
+			return Answer{}, &Denied{"insufficient_scope", missing}
+		}
+	}
+	answer := Answer{Principal: e.principal, Kind: e.kind, OwnerType: e.ownerType, Audience: e.audience, Policy: e.policy}
+	if len(e.state.buckets) > 0 {
+		left, refused := spend(e.state.buckets, at)
+		if answer.Left = left; refused != nil {
+			return answer, refused
+		}
+	}
+	e.state.use(at, ask.Address)
+	return answer, nil
+}
+
+// find returns the entry whose secret was presented.
+func (r *Registry) find(ctx context.Context, presented string, now int64) (*entry, error) {
+	c := r.cached()
+	id, n, ours := address(presented)
+	if !ours {
+		return c.findForeign(ctx, presented, now)
+	}
+	// A hit does not look at checksum and tag: the digest covers both.
+	e, absent := c.look(n, now)
+	if absent {
+		return nil, ErrInvalid
+	}
+	if e == nil || !c.believes(e, now) {
+		if _, good := r.Mint.Parse(presented[len(brand):len(brand)+2], presented); !good {
+			return nil, ErrInvalid
+		}
+		var err error
+		if e, err = c.reload(ctx, id, n, now, e); err != nil {
+			return nil, err
+		}
+	}
+	if e == nil || e.kind != presented[len(brand):len(brand)+2] || !e.matches(presented) {
+		return nil, ErrInvalid
+	}
+	return e, nil
+}
+
+// findForeign looks for a key that another system made.
+func (c *cache) findForeign(ctx context.Context, presented string, now int64) (*entry, error) {
+	if len(presented) < 16 || len(presented) > 512 || strings.HasPrefix(presented, brand) {
+		return nil, ErrInvalid
+	}
+	id, err := c.foreign.find(ctx, secret.Wrap(presented).Digest())
 	if err != nil {
-		return bearer.Principal{}, err
+		return nil, err
 	}
-	if !may {
-		return bearer.Principal{}, ErrInvalid
+	n, ok := secret.ParseBase62(id)
+	if id == "" || !ok {
+		return nil, ErrInvalid
 	}
-	return k.principal(), nil
+	e, err := c.get(ctx, id, n, now)
+	if err != nil {
+		return nil, err
+	}
+	if e == nil || e.kind != KindImported || !e.matches(presented) {
+		return nil, ErrInvalid
+	}
+	return e, nil
 }
 
-// parse recognises a key of ours by its grammar, checksum and tag, and returns its id and kind.
-func (r *Registry) parse(presented string) (id, kind string, ok bool) {
-	const at = len("mm_")
-	if len(presented) < at+2 {
-		return "", "", false
+// The form of a key, as package secret has it: mm_ kind _ id …
+const (
+	brand  = "mm_"
+	head   = len("mm_ok_")
+	idLen  = 11
+	keyLen = head + idLen + 4 + 22 + 6
+)
+
+// address recognises a key of ours by its outer form, and returns its id, also as a number.
+func address(presented string) (id string, n uint64, ours bool) {
+	if len(presented) != keyLen || presented[:len(brand)] != brand || presented[head-1] != '_' {
+		return "", 0, false
 	}
-	kind = presented[at : at+2]
-	if kinds[kind] == nil {
-		return "", "", false
+	switch presented[len(brand) : len(brand)+2] {
+	case secret.KindOrganizationKey, secret.KindServiceKey, secret.KindUserKey, secret.KindTestKey:
+	default:
+		return "", 0, false
 	}
-	id, ok = r.Mint.Parse(kind, presented)
-	return id, kind, ok
+	id = presented[head : head+idLen]
+	n, ours = secret.ParseBase62(id)
+	return id, n, ours
 }
 
-// good says whether a key can be used now.
-func (k Key) good(kind string, now time.Time) bool {
-	return k.Kind == kind && !k.Disabled && k.RevokedAt.IsZero() &&
-		(k.ExpiresAt.IsZero() || now.Before(k.ExpiresAt))
+// matches compares digests, in time that does not depend on either.
+func (e *entry) matches(presented string) bool {
+	var text [512]byte // on the stack: a conversion of the string would not be
+	digest := sha256.Sum256(text[:copy(text[:], presented)])
+	return subtle.ConstantTimeCompare(digest[:], e.digest[:]) == 1
 }
 
-func (r *Registry) ownerMay(ctx context.Context, k Key) (bool, error) {
-	if k.OwnerType == OwnerInstance {
-		return true, nil
+// lacks returns the first of the scopes that the key does not have, and remembers that it was
+// used for the others.
+func (e *entry) lacks(scopes string) string {
+	for scopes != "" {
+		scope, rest, _ := strings.Cut(scopes, " ")
+		scopes = rest
+		if scope == "" {
+			continue
+		}
+		found := false
+		for i := range e.principal.Scopes {
+			if e.principal.Scopes[i] == scope {
+				e.state.usedFor(i)
+				found = true
+				break
+			}
+		}
+		if !found {
+			return scope
+		}
 	}
-	if r.OwnerMay == nil {
-		return false, nil
-	}
-	return r.OwnerMay(ctx, k.OwnerType, k.OwnerID)
+	return ""
 }
 
-// principal is who presents k.
-func (k Key) principal() bearer.Principal {
-	subject := k.OwnerID
-	if k.OwnerType == OwnerInstance {
-		subject = OwnerInstance
+func has(list []string, s string) bool {
+	for i := range list {
+		if list[i] == s {
+			return true
+		}
 	}
-	return bearer.Principal{
-		Subject:    subject,
-		ClientID:   k.ID,
-		Method:     bearer.MethodAPIKey,
-		Credential: k.ID,
-		Scopes:     slices.Clone(k.Scopes),
-		ExpiresAt:  k.ExpiresAt,
-	}
+	return false
 }

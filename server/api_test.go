@@ -86,7 +86,7 @@ func adminKey(t *testing.T, s *Server) string {
 	t.Helper()
 	_, key, err := s.apiKeys.Make(t.Context(), apikeys.New{
 		Kind: secret.KindOrganizationKey, OwnerType: "instance", Name: "test", Scopes: apikeys.AdminScopes(), Forever: true,
-	})
+	}, apikeys.By{})
 	if err != nil {
 		t.Fatal(err)
 	}

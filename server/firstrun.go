@@ -52,7 +52,7 @@ func (s *Server) AdminKey(ctx context.Context, file string) error {
 		Name:      "admin key in " + filepath.Base(file),
 		Scopes:    apikeys.AdminScopes(),
 		Forever:   true,
-	})
+	}, apikeys.By{Actor: "server", Via: "server"})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"mintmark/apikeys"
 	"mintmark/issuer"
 	"mintmark/keys"
 	"mintmark/storage"
@@ -86,6 +87,26 @@ func TestAJobThatFailsIsLoggedOnceAndOnceMoreWhenItIsOver(t *testing.T) {
 	if a, b := strings.Count(l.String(), "a background job fails"), strings.Count(l.String(), "works again"); a != 1 || b != 1 {
 		t.Errorf("%d failures and %d recoveries in the log", a, b)
 	}
+}
+
+// Changes are kept for an hour: who did not look for so long can't know what it missed.
+func TestACopyThatMissedChangesForgetsEverything(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all int
+		var heard time.Time
+		f := newFeed(nil, func(context.Context, storage.Change) {})
+		f.all, f.heard = func() { all++ }, func(at time.Time) { heard = at }
+		f.changes = func(context.Context, time.Time) ([]storage.Change, error) { return nil, nil }
+		for _, tt := range []struct {
+			pause time.Duration
+			all   int
+		}{{0, 0}, {feedMissed, 0}, {feedMissed + time.Second, 1}, {time.Second, 1}} {
+			time.Sleep(tt.pause)
+			if err := f.read(t.Context()); err != nil || all != tt.all || !heard.Equal(time.Now()) {
+				t.Errorf("after %s: %d times, heard at %s, %v", tt.pause, all, heard, err)
+			}
+		}
+	})
 }
 
 func TestAClientDisabledOnAnotherCopyIsForgottenHere(t *testing.T) {
@@ -215,7 +236,7 @@ func TestAdminKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.apiKeys.Revoke(t.Context(), p.Credential, time.Now()); err != nil {
+	if err := s.apiKeys.Revoke(t.Context(), p.Credential, "", false, apikeys.By{}); err != nil {
 		t.Fatal(err)
 	}
 	second := read()

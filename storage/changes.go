@@ -11,8 +11,9 @@ import (
 const (
 	ClientChange     = "client"      // Ref is the client's id
 	SigningKeyChange = "signing_key" // Ref is the kid
+	APIKeyChange     = "api_key"     // Ref is the key's id
+	OwnerChange      = "owner"       // Ref is an account or a service account that has API keys
 	consentChange    = "consent"     // Ref is "account client"
-	apiKeyChange     = "api_key"     // Ref is the key's id
 )
 
 // A Change says that something which a copy of the server may have cached is not as it was.

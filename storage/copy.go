@@ -34,11 +34,16 @@ var everything = []table{
 	{"access_tokens", "id", "digest, authorization_id, client_id, scopes, audience, issued_at, expires_at"},
 	{"revoked_tokens", "jti", "expires_at"},
 	{"assertions", "client_id, jti", "expires_at"},
-	{"api_keys", "id", "kind, owner_type, owner_id, name, digest, scopes, audience, created_at, created_by, expires_at, disabled, revoked_at, version"},
+	{"api_keys", "id", "kind, owner_type, owner_id, name, digest, scopes, audience, created_at, created_by, expires_at, disabled, revoked_at, version, " +
+		"allow, deny, limits, metadata, created_via, updated_at, not_before, leaked, reason, replaces, replaced_by, grace_until, event"},
+	{"api_key_usage", "id", "last_used_at, last_address, uses"},
+	{"api_key_scopes", "key_id, scope", "at"},
+	{"service_accounts", "id", "name, description, created_at, created_by, disabled_at, removed_at, event"},
+	{"audit", "id", "at, actor, via, action, ref, detail, address, request_id"},
 }
 
 // booleans are the columns that SQLite gives back as numbers.
-var booleans = []string{"email_verified", "offline", "disabled"}
+var booleans = []string{"email_verified", "offline", "disabled", "leaked"}
 
 // copyPage is how many rows are read, and written in one transaction, at a time.
 const copyPage = 200

@@ -155,7 +155,8 @@ func (s people) DisableAccount(ctx context.Context, id string, now time.Time) er
 			WHERE account_id = $1 AND revoked_at = 0
 			AND EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND disabled_at <> 0)`,
 			id, now),
-		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id))
+		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id),
+		changed(OwnerChange, id, now))
 	switch {
 	case err != nil:
 		return err
@@ -169,7 +170,9 @@ func (s people) DisableAccount(ctx context.Context, id string, now time.Time) er
 
 // EnableAccount implements [accounts.Store].
 func (s people) EnableAccount(ctx context.Context, id string, now time.Time) error {
-	return s.db.try(ctx, accounts.ErrNotFound, do(`UPDATE accounts SET disabled_at = 0 WHERE id = $1`, id))
+	return s.db.try(ctx, accounts.ErrNotFound,
+		do(`UPDATE accounts SET disabled_at = 0 WHERE id = $1`, id),
+		changed(OwnerChange, id, now))
 }
 
 // RemoveAccount implements [accounts.Store].
@@ -192,7 +195,8 @@ func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) err
 			WHERE account_id = $1 AND revoked_at = 0
 			AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1)`,
 			id, now),
-		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id))
+		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id),
+		changed(OwnerChange, id, now))
 	switch {
 	case err != nil:
 		return err

@@ -5,8 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"mintmark/apikeys"
-	"mintmark/internal/secret"
 	"mintmark/keys"
 	"mintmark/storage"
 )
@@ -77,41 +75,4 @@ func namedKeysAreTheSameForAll(t *testing.T, w *world) {
 	all, err := w.keys.NamedKeys(w.ctx)
 	w.must(err)
 	w.same(map[string][]byte{"refresh": []byte(got[0]), "requests": []byte("another")}, all)
-}
-
-func apiKeysAreRemembered(t *testing.T, w *world) {
-	k := apikeys.Key{
-		ID: secret.NewShortID(), Kind: secret.KindServiceKey, OwnerType: "service", OwnerID: "svc_1", Name: "CI",
-		Digest: secret.Bytes(32), Scopes: []string{"users:read", "clients:write"}, Audience: []string{"https://api.example"},
-		CreatedAt: w.now, CreatedBy: "usr_1", ExpiresAt: w.now.Add(time.Hour), Disabled: true, Version: 7,
-	}
-	w.must(w.apiKeys.AddKey(w.ctx, k))
-	got, err := w.apiKeys.Key(w.ctx, k.ID)
-	w.must(err)
-	w.same(k, got)
-	_, err = w.apiKeys.Key(w.ctx, "unknown")
-	w.wants(apikeys.ErrNotFound, err)
-
-	sameID, sameDigest := k, k
-	sameID.Digest, sameID.Name = secret.Bytes(32), "another"
-	sameDigest.ID = secret.NewShortID()
-	w.wants(apikeys.ErrExists, w.apiKeys.AddKey(w.ctx, sameID))
-	w.wants(apikeys.ErrExists, w.apiKeys.AddKey(w.ctx, sameDigest))
-	got, err = w.apiKeys.Key(w.ctx, k.ID)
-	w.must(err)
-	w.same(k, got)
-
-	forever := apikeys.Key{ID: secret.NewShortID(), Kind: secret.KindOrganizationKey, OwnerType: "instance", Digest: secret.Bytes(32), CreatedAt: w.now}
-	w.must(w.apiKeys.AddKey(w.ctx, forever))
-	got, err = w.apiKeys.Key(w.ctx, forever.ID)
-	w.must(err)
-	w.same(forever, got)
-
-	w.must(w.apiKeys.RevokeKey(w.ctx, k.ID, w.now))
-	w.must(w.apiKeys.RevokeKey(w.ctx, k.ID, w.now.Add(time.Hour)))
-	k.RevokedAt, k.Version = w.now, 8
-	got, err = w.apiKeys.Key(w.ctx, k.ID)
-	w.must(err)
-	w.same(k, got)
-	w.wants(apikeys.ErrNotFound, w.apiKeys.RevokeKey(w.ctx, "unknown", w.now))
 }

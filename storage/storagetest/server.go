@@ -54,15 +54,22 @@ func changesAreAnnounced(t *testing.T, w *world) {
 	w.must(w.registry.RemoveClient(w.ctx, x.client.ID, w.now))
 	w.same([]string{"client " + x.client.ID}, news())
 	key := apikeys.Key{ID: secret.NewShortID(), Digest: secret.Bytes(32), CreatedAt: w.now}
-	w.must(w.apiKeys.AddKey(w.ctx, key))
+	w.must(w.apiKeys.AddKey(w.ctx, key, w.event("key.add", key.ID, 0)))
 	w.same([]string{"api_key " + key.ID}, news())
-	w.must(w.apiKeys.RevokeKey(w.ctx, key.ID, w.now))
+	w.must(w.apiKeys.RevokeKey(w.ctx, key.ID, "", false, w.event("key.revoke", key.ID, 0)))
 	w.same([]string{"api_key " + key.ID}, news())
 	signs := keys.Record{ID: "kid", Alg: keys.ES256, Generation: 1, CreatedAt: w.now, SignsAt: w.now}
 	w.must(w.keys.AddSigningKey(w.ctx, signs))
 	w.same([]string{"signing_key kid"}, news())
 	w.must(w.keys.RevokeSigningKey(w.ctx, signs.ID, w.now))
 	w.same([]string{"signing_key kid"}, news())
+
+	w.must(w.people.DisableAccount(w.ctx, x.account.ID, w.now))
+	w.same([]string{"owner " + x.account.ID}, news())
+	w.must(w.people.EnableAccount(w.ctx, x.account.ID, w.now))
+	w.same([]string{"owner " + x.account.ID}, news())
+	w.must(w.people.RemoveAccount(w.ctx, x.account.ID, w.now))
+	w.same([]string{"owner " + x.account.ID}, news())
 
 	// Only what is asked for, and what is not an administrator's doing is no news.
 	later, err := db.Changes(w.ctx, w.now.Add(time.Microsecond))
@@ -193,7 +200,7 @@ func everyVerbIsOneTrip(t *testing.T, w *world) {
 		{"Count", 1, func() error { _, _, err := w.people.Count(w.ctx, "k", time.Minute, w.now); return err }},
 		{"Session", 1, func() error { _, _, err := w.people.Session(w.ctx, x.session.ID); return err }},
 		{"EndSession", 2, func() error { return w.people.EndSession(w.ctx, x.session.ID, "logout", w.now) }},
-		{"DisableAccount", 5, func() error { return w.people.DisableAccount(w.ctx, x.account.ID, w.now) }},
+		{"DisableAccount", 6, func() error { return w.people.DisableAccount(w.ctx, x.account.ID, w.now) }},
 	} {
 		trips, statements := db.Trips(), db.Statements()
 		w.must(tt.do())

@@ -1,0 +1,179 @@
+package apikeys
+
+import (
+	"crypto/sha256"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"mintmark/bearer"
+)
+
+// An entry is a key as it is remembered for verification: everything that can be worked out
+// beforehand is. It does not change; what does is in its state.
+type entry struct {
+	id        string
+	kind      string
+	ownerType string
+	ownerID   string
+	digest    [sha256.Size]byte
+	stands    bool  // it is not disabled or revoked, and its owner is there and enabled
+	from, to  int64 // nanoseconds since 1970; 0: no bound
+	allow     []netip.Prefix
+	deny      []netip.Prefix
+	audience  []string
+	policy    string // RateLimit-Policy
+	principal bearer.Principal
+	readAt    int64 // when its read started, in nanoseconds since 1970
+	state     *state
+}
+
+// newEntry makes an entry of a key. What it had used before goes on to count.
+func newEntry(k Key, owner bool, readAt int64, was *state) *entry {
+	e := &entry{
+		id: k.ID, kind: k.Kind, ownerType: k.OwnerType, ownerID: k.OwnerID,
+		stands: owner && !k.Disabled && k.RevokedAt.IsZero(),
+		from:   nanos(k.NotBefore), to: nanos(k.ends()),
+		allow: prefixes(k.Allow), deny: prefixes(k.Deny), audience: k.Audience,
+		readAt: readAt,
+	}
+	copy(e.digest[:], k.Digest)
+	if len(k.Digest) != sha256.Size || len(e.allow) != len(k.Allow) || len(e.deny) != len(k.Deny) {
+		e.stands = false // what we can't read, we don't trust
+	}
+	subject := k.OwnerID
+	if k.OwnerType == OwnerInstance {
+		subject = OwnerInstance
+	}
+	e.principal = bearer.Principal{
+		Subject:    subject,
+		ClientID:   k.ID,
+		Method:     bearer.MethodAPIKey,
+		Credential: k.ID,
+		Scopes:     slices.Clip(k.Scopes), // shared by all: whoever appends gets a copy
+		ExpiresAt:  k.ends(),
+	}
+	var policies []string
+	e.state = was
+	if was == nil || !slices.Equal(was.scopes, k.Scopes) || !slices.Equal(was.limits, k.Limits) {
+		e.state = &state{id: k.ID, scopes: k.Scopes, limits: k.Limits, buckets: make([]bucket, len(k.Limits))}
+		for i, text := range k.Limits {
+			l, err := ParseLimit(text)
+			if err != nil {
+				e.stands = false
+				l = Limit{"", 1, time.Hour}
+			}
+			e.state.buckets[i].Limit = l
+		}
+	}
+	for i := range e.state.buckets {
+		policies = append(policies, e.state.buckets[i].policy())
+	}
+	e.policy = strings.Join(policies, ", ")
+	return e
+}
+
+// ends is when a key stops to work: when it expires or, if it was replaced, with its grace.
+func (k Key) ends() time.Time {
+	if k.ReplacedBy != "" && (k.ExpiresAt.IsZero() || k.GraceUntil.Before(k.ExpiresAt)) {
+		return k.GraceUntil
+	}
+	return k.ExpiresAt
+}
+
+func nanos(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func prefixes(all []string) []netip.Prefix {
+	var out []netip.Prefix
+	for _, text := range all {
+		if n, err := network(text); err == nil {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// permits says whether a key may be used from an address. Where there are lists, an address
+// that nobody knows is on the wrong side of them.
+func (e *entry) permits(at netip.Addr) bool {
+	if len(e.allow) == 0 && len(e.deny) == 0 {
+		return true
+	}
+	if !at.IsValid() || within(e.deny, at) {
+		return false
+	}
+	return len(e.allow) == 0 || within(e.allow, at)
+}
+
+func within(networks []netip.Prefix, at netip.Addr) bool {
+	for i := range networks {
+		if networks[i].Contains(at) {
+			return true
+		}
+	}
+	return false
+}
+
+// A state is what changes with every use of a key. It outlives its entry.
+type state struct {
+	id      string
+	scopes  []string
+	limits  []string
+	buckets []bucket
+
+	uses  atomic.Int64
+	last  atomic.Int64     // nanoseconds since 1970
+	asked [2]atomic.Uint64 // bit by bit, which of scopes it was used for
+	told  [2]uint64        // which of them the database knows of; only the flush looks
+
+	mu   sync.Mutex
+	from netip.Addr
+}
+
+// use counts one use.
+func (s *state) use(now int64, from netip.Addr) {
+	s.uses.Add(1)
+	s.last.Store(now)
+	if s.mu.TryLock() { // whoever writes at the same moment is as good as we are
+		s.from = from
+		s.mu.Unlock()
+	}
+}
+
+// usedFor remembers that a scope of the key was asked for.
+func (s *state) usedFor(i int) {
+	word, bit := &s.asked[i/64&1], uint64(1)<<(i%64)
+	if word.Load()&bit == 0 {
+		word.Or(bit)
+	}
+}
+
+// flush takes what there is to write down, and says whether that is anything.
+func (s *state) flush() (Use, bool) {
+	n := s.uses.Swap(0)
+	if n == 0 {
+		return Use{}, false
+	}
+	s.mu.Lock()
+	from := s.from
+	s.mu.Unlock()
+	u := Use{ID: s.id, Uses: n, At: time.Unix(0, s.last.Load()).UTC()}
+	if from.IsValid() {
+		u.Address = from.String()
+	}
+	for i, scope := range s.scopes {
+		if bit := uint64(1) << (i % 64); s.asked[i/64&1].Load()&bit != 0 && s.told[i/64&1]&bit == 0 {
+			s.told[i/64&1] |= bit
+			u.Scopes = append(u.Scopes, scope)
+		}
+	}
+	return u, true
+}
