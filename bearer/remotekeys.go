@@ -102,6 +102,11 @@ func (k *RemoteKeys) Verify(ctx context.Context, c Credential, now time.Time) (P
 	if now.UnixNano() < k.rest.Load() {
 		return Principal{}, ErrUnavailable
 	}
+	return k.fetch(ctx, sum, c, now)
+}
+
+// fetch asks, and keeps the answer.
+func (k *RemoteKeys) fetch(ctx context.Context, sum digest, c Credential, now time.Time) (Principal, error) {
 	// All who show the same key at the same time wait for one answer, which does not end with the
 	// first one's patience.
 	shared := k.flight.DoChan(string(sum[:]), func() (any, error) {
