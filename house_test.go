@@ -37,6 +37,8 @@ var may = [][]string{
 	{"conformance/oidf", "conformance"},
 	{"conformance/load", "conformance", "storage/storagetest"},
 	{"conformance/faults", "conformance", "storage", "storage/storagetest", "server"},
+	{"examples/go-service", "bearer"},
+	{"examples", "conformance"},
 }
 
 // testsMay is what test files may import beyond that: the real parts that a story needs.

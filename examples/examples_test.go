@@ -1,0 +1,147 @@
+// Package examples_test runs the examples as their readers would: as programs, beside a
+// running Mintmark.
+package examples_test
+
+import (
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"mintmark/conformance"
+)
+
+const audience = "https://orders.example"
+
+func TestTheGoService(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "go-service")
+	if out, err := exec.Command("go", "build", "-o", program, "./go-service").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	tell(t, exec.Command(program))
+}
+
+func TestTheNodeService(t *testing.T) {
+	modules, err := filepath.Abs("../conformance/clients/node/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(modules, "jose")); err != nil {
+		if os.Getenv("MINTMARK_REQUIRE_CLIENTS") == "1" {
+			t.Fatal("jose is missing: npm install --prefix conformance/clients/node")
+		}
+		t.Skip("jose is missing: npm install --prefix conformance/clients/node")
+	}
+	// Beside the modules that the other tests with Node have installed.
+	dir := t.TempDir()
+	text, err := os.ReadFile("node-service/server.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "server.mjs"), text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
+		t.Fatal(err)
+	}
+	tell(t, exec.Command("node", filepath.Join(dir, "server.mjs")))
+}
+
+// tell runs the service and tells the story that both have to tell.
+func tell(t *testing.T, service *exec.Cmd) {
+	op := conformance.Start(t, "")
+	reader := op.AddClient("reader", "service", "--scope", "orders:read", "--audience", audience)
+	stranger := op.AddClient("stranger", "service", "--scope", "orders:read", "--audience", "https://other.example")
+	address := start(t, service, "ISSUER="+op.Issuer, "AUDIENCE="+audience)
+	good := token(t, op, reader)
+	for _, tt := range []struct{ name, method, authorization, want, challenge string }{
+		{"who may read reads", "GET", "Bearer " + good, "200 " + reader.ID, ""},
+		{"who may not write does not", "POST", "Bearer " + good, "403", "insufficient_scope"},
+		{"for another service", "GET", "Bearer " + token(t, op, stranger), "401", "invalid_token"},
+		{"changed on the way", "GET", "Bearer " + good[:len(good)-8] + "AAAAAAAA", "401", "invalid_token"},
+		{"nobody", "GET", "", "401", "Bearer"},
+		{"an API key, which it does not take", "GET", "ApiKey mm_sk_00000000000000000000000000000000000000000000", "401", "Bearer"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r, err := http.NewRequest(tt.method, address+"/orders", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.authorization != "" {
+				r.Header.Set("Authorization", tt.authorization)
+			}
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			var who struct{ Subject string }
+			json.NewDecoder(resp.Body).Decode(&who)
+			got := strings.TrimSpace(resp.Status[:3] + " " + who.Subject)
+			if challenge := resp.Header.Get("WWW-Authenticate"); got != tt.want || !strings.Contains(challenge, tt.challenge) {
+				t.Errorf("got %s, %s", got, challenge)
+			}
+		})
+	}
+}
+
+// token gets an access token for a client itself.
+func token(t *testing.T, op *conformance.Server, c conformance.Client) string {
+	t.Helper()
+	r, err := http.NewRequest("POST", op.Issuer+"/oauth/token", strings.NewReader("grant_type=client_credentials"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(c.Secret))
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var answer struct {
+		AccessToken string `json:"access_token"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.AccessToken == "" {
+		t.Fatalf("no token: %s %v", resp.Status, err)
+	}
+	return answer.AccessToken
+}
+
+// start runs a service on a free port until the test ends, and returns its address.
+func start(t *testing.T, service *exec.Cmd, environment ...string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	service.Env = append(append(conformance.Environment(), environment...), "LISTEN="+address)
+	var log strings.Builder
+	service.Stdout, service.Stderr = &log, &log
+	if err := service.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		service.Process.Kill()
+		service.Wait()
+		if t.Failed() {
+			t.Logf("the service's log:\n%s", log.String())
+		}
+	})
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if conn, err := net.DialTimeout("tcp", address, time.Second); err == nil {
+			conn.Close()
+			return "http://" + address
+		}
+	}
+	t.Fatal("the service does not listen after 20 s")
+	return ""
+}
