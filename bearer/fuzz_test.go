@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -64,4 +65,26 @@ func FuzzToken(f *testing.F) {
 			t.Errorf("%q: %v", token, err)
 		}
 	})
+}
+
+// FuzzClaims: what the short way reads, the long way reads the same.
+func FuzzClaims(f *testing.F) {
+	op := newIssuer(f)
+	for _, seed := range []string{jsonText(f, op.good()), jsonText(f, op.good(claims{"aud": []string{"a", "b"}, "scope": []string{"x"}})),
+		`{}`, `{"iss":"a","iss":"b"}`, `{"exp":007}`, `{"exp":1e3}`, `{"aud":[]}`, `{"amr":["a",]}`, `{"scope":" a  b "}`, `{"sub":"\u0061"}`,
+		`{"nbf":0}`, `{"iat":99999999999}`, `{"iat":253402300800}`, `{"jti":"é"}`, `{,}`, `{"iss":"a",}`, `{"iss":"a"}x`} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		fast, all, scanned, err := bearer.ScanClaims(text)
+		if scanned && (err != nil || !reflect.DeepEqual(fast, all)) {
+			t.Errorf("%q: %+v, but %+v, %v", text, fast, all, err)
+		}
+	})
+}
+
+func TestOurClaimsAreReadTheShortWay(t *testing.T) {
+	if _, _, scanned, err := bearer.ScanClaims(jsonText(t, newIssuer(t).good())); !scanned || err != nil {
+		t.Error(scanned, err)
+	}
 }

@@ -52,6 +52,7 @@ type Issuer struct {
 const (
 	shards   = 16
 	perShard = 1024 // verified tokens
+	headers  = 256
 )
 
 // Tokens verifies the JWTs of the issuers that it was told to trust, and remembers each
@@ -59,6 +60,7 @@ const (
 type Tokens struct {
 	issuers map[string]*trusted
 	cache   [shards]*lru.Cache[digest, *verified]
+	headers *lru.Cache[string, header] // of tokens that were good
 }
 
 type digest = [sha256.Size]byte
@@ -101,7 +103,9 @@ func NewTokens(issuers ...Issuer) (*Tokens, error) {
 		}
 		t.cache[i] = cache
 	}
-	return t, nil
+	var err error
+	t.headers, err = lru.New[string, header](headers)
+	return t, err
 }
 
 func trust(i Issuer) (*trusted, error) {
@@ -187,26 +191,30 @@ func (t *Tokens) Forget(ids ...string) {
 // verify checks a token that is not remembered. What is cheap comes first; the claims are
 // believed only at the end, when the signature was good.
 func (t *Tokens) verify(ctx context.Context, token string, now time.Time) (*verified, error) {
-	j, err := parse(token)
+	j, err := parse(token, t.headers.Get)
 	if err != nil {
 		return nil, ErrInvalid.because(err)
 	}
-	var claims claimSet
-	if err := unmarshalObject(j.payload, &claims); err != nil {
-		return nil, ErrInvalid.because(errClaims)
+	claims, err := parseClaims(j.payload)
+	if err != nil {
+		return nil, ErrInvalid.because(err)
 	}
 	issuer := t.issuers[claims.Issuer]
 	if issuer == nil {
 		return nil, ErrInvalid.because(errIssuer)
 	}
 	for _, c := range checks {
-		if !c.holds(issuer, j, &claims, now) {
+		if !c.holds(issuer, j, claims, now) {
 			return nil, ErrInvalid.because(errors.New("it fails " + c.section))
 		}
 	}
 	generation, err := issuer.keys.verify(ctx, j, now)
 	if err != nil {
 		return nil, err
+	}
+	// Only now: what anybody can send is not kept.
+	if !t.headers.Contains(j.segment) {
+		t.headers.Add(strings.Clone(j.segment), j.header)
 	}
 	v := &verified{
 		principal: claims.principal(), issuer: issuer, generation: generation,
