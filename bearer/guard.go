@@ -169,7 +169,8 @@ func (g *Guard) enter(r *http.Request, rule Rule) (context.Context, carrier, err
 	ctx := r.Context()
 	if c, ok := ctx.Value(contextKey{}).(*carried); ok && c.by == g {
 		// An outer guard of ours has verified it, and a limit is only to be charged once.
-		return ctx, carrier{method: c.Method, bearer: c.Method == MethodBearer}, rule.check(&c.Principal)
+		method := c.principal.Method
+		return ctx, carrier{method: method, bearer: method == MethodBearer}, rule.check(&c.principal)
 	}
 	now := time.Now()
 	if text, ok := g.urlCredential(r.URL); ok {
@@ -251,7 +252,7 @@ func (g *Guard) admit(ctx context.Context, p Principal, rule Rule, now time.Time
 	if err := rule.check(&p); err != nil {
 		return nil, err
 	}
-	return context.WithValue(ctx, contextKey{}, &carried{p, g}), nil
+	return &carried{ctx, p, g}, nil
 }
 
 // check compares what a principal may do with what the route asks for.

@@ -56,15 +56,25 @@ func (p *Principal) goesBy(ids []string) bool {
 
 type contextKey struct{}
 
-// carried is what a context carries: a principal, and the guard that let it in.
+// carried is a context with a principal, and the guard that let it in. It is a context
+// itself, rather than the value of one, so that a request costs one allocation less.
 type carried struct {
-	Principal
-	by *Guard
+	context.Context
+	principal Principal
+	by        *Guard
+}
+
+// Value returns c itself for our own key.
+func (c *carried) Value(key any) any {
+	if key == (contextKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
 }
 
 // NewContext returns a context that carries p.
 func NewContext(ctx context.Context, p Principal) context.Context {
-	return context.WithValue(ctx, contextKey{}, &carried{Principal: p})
+	return &carried{Context: ctx, principal: p}
 }
 
 // FromContext returns the principal of a request, if there is one.
@@ -73,5 +83,5 @@ func FromContext(ctx context.Context) (Principal, bool) {
 	if !ok {
 		return Principal{}, false
 	}
-	return c.Principal, true
+	return c.principal, true
 }
