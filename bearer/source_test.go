@@ -175,7 +175,9 @@ func TestWhatAnIssuerMaySend(t *testing.T) {
 		make func(op *issuer)
 	}{
 		{"Discovery 4.3, metadata of another issuer", func(op *issuer) { op.Prefix = "https://evil.example" }},
-		{"64 KiB and more", func(op *issuer) { op.body = append([]byte(`{"keys":[]}`), bytes.Repeat([]byte(" "), 64<<10)...) }},
+		{"64 KiB and more", func(op *issuer) {
+			op.body = append([]byte(jsonText(t, map[string]any{"keys": op.public})), bytes.Repeat([]byte(" "), 64<<10)...)
+		}},
 		{"a page", func(op *issuer) { op.body = []byte("<html>") }},
 		{"no keys", func(op *issuer) { op.publish() }},
 		{"a thousand keys", func(op *issuer) { op.body = []byte(`{"keys":[` + strings.Repeat(`{},`, 999) + `{}]}`) }},

@@ -96,9 +96,9 @@ func TestTokensAreRefused(t *testing.T) {
 		{"RFC 8725 3.11, typ JWT: an ID token", key.sign(op.good(), h{"typ": "JWT"})},
 		{"RFC 8725 3.11, typ logout+jwt", key.sign(op.good(), h{"typ": "logout+jwt"})},
 		{"RFC 8725 3.11, no typ", key.sign(op.good(), h{"typ": ""})},
-		{"RFC 7515 4.1.11, crit", strings.Join([]string{head(`{"alg":"ES256","typ":"at+jwt","kid":"one","crit":["exp"],"exp":1}`), parts[1], parts[2]}, ".")},
-		{"RFC 7797, b64 false", strings.Join([]string{head(`{"alg":"ES256","typ":"at+jwt","kid":"one","crit":["b64"],"b64":false}`), parts[1], parts[2]}, ".")},
-		{"RFC 7515 10.12, alg twice", strings.Join([]string{head(`{"alg":"ES256","alg":"none","typ":"at+jwt","kid":"one"}`), parts[1], parts[2]}, ".")},
+		{"RFC 7515 4.1.11, crit", key.signRaw(`{"alg":"ES256","typ":"at+jwt","kid":"one","crit":["exp"],"exp":1}`, parts[1])},
+		{"RFC 7797, b64 false", key.signRaw(`{"alg":"ES256","typ":"at+jwt","kid":"one","crit":["b64"],"b64":false}`, parts[1])},
+		{"RFC 7515 10.12, alg twice", key.signRaw(`{"alg":"none","alg":"ES256","typ":"at+jwt","kid":"one"}`, parts[1])},
 		{"RFC 7515 10.12, aud twice", key.signText(strings.TrimSuffix(jsonText(t, op.good(claims{"aud": "https://other.example"})), "}") + `,"aud":"` + audience + `"}`)},
 		{"RFC 7515 10.12, AUD is not aud", key.sign(op.good(claims{"aud": nil, "AUD": audience}))},
 		{"RFC 7515 5.2, another's signature", other.sign(op.good())},
@@ -109,6 +109,8 @@ func TestTokensAreRefused(t *testing.T) {
 		{"RFC 7518 3.4, R and S are zero", parts[0] + "." + parts[1] + "." + b64.EncodeToString(make([]byte, 64))},
 		{"RFC 7515 2, another spelling of the signature", parts[0] + "." + parts[1] + "." + twin},
 		{"RFC 7515 2, padding", good + "=="},
+		{"RFC 7518 3.4, a zero more", parts[0] + "." + parts[1] + "." + b64.EncodeToString(slices.Insert(slices.Clone(signature), 32, 0))},
+		{"RFC 7515 2, line break in the signature", good[:len(good)-5] + "\n" + good[len(good)-5:]},
 		{"RFC 7515 2, line break", parts[0] + ".\n" + parts[1] + "." + parts[2]},
 		{"RFC 7515 7.1, two parts", parts[0] + "." + parts[1]},
 		{"RFC 7516 7.1, five parts", good + "." + parts[1] + "." + parts[2]},
@@ -158,6 +160,20 @@ func TestTokensAreRefused(t *testing.T) {
 	}
 }
 
+// signRaw signs a header that the other library would not write.
+func (s *signer) signRaw(header, payload string) string {
+	s.t.Helper()
+	text := b64.EncodeToString([]byte(header)) + "." + payload
+	r, v, err := ecdsa.Sign(rand.Reader, s.private.(*ecdsa.PrivateKey), sum(text))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	signature := make([]byte, 64)
+	r.FillBytes(signature[:32])
+	v.FillBytes(signature[32:])
+	return text + "." + b64.EncodeToString(signature)
+}
+
 func TestTokensThatAreOdd(t *testing.T) {
 	op := newIssuer(t)
 	key := newSigner(t, "ES256", "one")
@@ -166,6 +182,7 @@ func TestTokensThatAreOdd(t *testing.T) {
 	type h = map[string]any
 	for _, tt := range []struct{ name, token string }{
 		{"RFC 7519 4.1.3, one of several audiences", key.sign(op.good(claims{"aud": []string{"https://other.example", audience}}))},
+		{"RFC 7515 4, a header with spaces", key.signRaw(`{ "alg": "ES256", "kid": "one", "typ": "at+jwt" }`, strings.Split(key.sign(op.good()), ".")[1])},
 		{"RFC 7515 4.1.9, application/at+jwt", key.sign(op.good(), h{"typ": "application/at+jwt"})},
 		{"RFC 7515 4.1.9, AT+JWT", key.sign(op.good(), h{"typ": "AT+JWT"})},
 		{"RFC 7519 4.1.4, expired within the skew", key.sign(op.good(claims{"exp": now.Unix() - 50}))},
