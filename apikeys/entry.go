@@ -177,3 +177,22 @@ func (s *state) flush() (Use, bool) {
 	}
 	return u, true
 }
+
+// Status is how a key stands, in one word: "active", or why it is not good now.
+func (k Key) Status(now time.Time) string {
+	switch {
+	case k.Leaked:
+		return "leaked"
+	case !k.RevokedAt.IsZero():
+		return "revoked"
+	case !k.ExpiresAt.IsZero() && !now.Before(k.ExpiresAt):
+		return "expired"
+	case k.ReplacedBy != "" && !now.Before(k.GraceUntil):
+		return "replaced"
+	case k.Disabled:
+		return "disabled"
+	case now.Before(k.NotBefore):
+		return "pending"
+	}
+	return "active"
+}

@@ -11,7 +11,7 @@ import (
 // Junk must not reach the database: parse is all that stands before it.
 func TestJunkIsRefusedWithoutAskingTheDatabase(t *testing.T) {
 	r := &Registry{Mint: secret.NewMint([32]byte{1})} // no store: asking it would panic
-	r.cached().foreign.loaded = true                    // and nothing was imported
+	r.cached().foreign.loaded = true                  // and nothing was imported
 	key := r.Mint.Issue(secret.KindOrganizationKey, "0123456789A").Reveal()
 	if id, _, ok := address(key); !ok || id != "0123456789A" {
 		t.Fatalf("the key itself: %q, %v", id, ok)

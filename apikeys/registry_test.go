@@ -79,7 +79,7 @@ func TestEveryBadKeyIsRefusedAlike(t *testing.T) {
 			"the right id, another kind": r.Mint.Issue(secret.KindTestKey, good.ID).Reveal(),
 			"expired":                    expired,
 			"revoked":                    revoked,
-			"of an owner who is gone":   orphan,
+			"of an owner who is gone":    orphan,
 		} {
 			p, err := r.Verify(t.Context(), presented, noon.Add(time.Hour))
 			if err != apikeys.ErrInvalid || p.Subject != "" || p.Scopes != nil {
