@@ -36,6 +36,8 @@ type Config struct {
 	Unavailable func(error) bool
 	// RequestID returns the id of a request, for the problem documents.
 	RequestID func(context.Context) string
+	// ClientAddress returns where a request comes from: keys can be bound to networks.
+	ClientAddress func(*http.Request) string
 	// Log gets what went wrong on our side, and one line for each change. The default is
 	// [slog.Default].
 	Log *slog.Logger
@@ -60,6 +62,9 @@ func New(c Config) http.Handler {
 	}
 	if c.RequestID == nil {
 		c.RequestID = func(context.Context) string { return "" }
+	}
+	if c.ClientAddress == nil {
+		c.ClientAddress = func(*http.Request) string { return "" }
 	}
 	if c.Unavailable == nil {
 		c.Unavailable = func(error) bool { return false }

@@ -41,6 +41,7 @@ var (
 	tooLarge          = kind{http.StatusRequestEntityTooLarge, "too_large"}
 	unsupported       = kind{http.StatusUnsupportedMediaType, "unsupported_media_type"}
 	invalid           = kind{http.StatusUnprocessableEntity, "invalid"}
+	rateLimited       = kind{http.StatusTooManyRequests, "rate_limited"}
 	internal          = kind{http.StatusInternalServerError, "internal"}
 	busy              = kind{http.StatusServiceUnavailable, "busy"}
 	unavailable       = kind{http.StatusServiceUnavailable, "unavailable"}
@@ -161,7 +162,7 @@ func known(err error, thing string) *Problem {
 		return wrong(e.Field, e.Problem)
 	}
 	switch {
-	case errors.Is(err, accounts.ErrNotFound), errors.Is(err, issuer.ErrNotFound), errors.Is(err, keys.ErrNotFound):
+	case errors.Is(err, accounts.ErrNotFound), errors.Is(err, issuer.ErrNotFound), errors.Is(err, keys.ErrNotFound), errors.Is(err, apikeys.ErrNotFound):
 		return refuse(notFound, "There is no such %s.", thing).because(err)
 	case errors.Is(err, accounts.ErrExists):
 		return refuse(exists, "Somebody has this e-mail address already.").field("body", "email", "is taken").because(err)
@@ -173,6 +174,12 @@ func known(err error, thing string) *Problem {
 		return refuse(exists, "There is a client with this id already.").field("body", "client_id", "is taken").because(err)
 	case errors.Is(err, keys.ErrConflict):
 		return refuse(conflict, "The keys are being rotated right now. Look at the list, and try again if need be.").because(err)
+	case errors.Is(err, apikeys.ErrConflict):
+		return refuse(conflict, "The key is revoked or replaced, or somebody else changed it at the same moment. Look at it before you try again.").because(err)
+	case errors.Is(err, apikeys.ErrExists):
+		return refuse(exists, "There is one like that already.").because(err)
+	case errors.Is(err, apikeys.ErrBusy):
+		return refuse(busy, "Too many keys are being looked up. Try again in a moment.").because(err)
 	case errors.Is(err, secret.ErrBusy):
 		return refuse(busy, "Too many passwords are being hashed. Try again in a moment.").because(err)
 	case errors.Is(err, keys.ErrStale):

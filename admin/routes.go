@@ -45,6 +45,27 @@ func (a *api) routes() []route {
 		{"enable-client", "POST", "/clients/{client_id}/enable", "clients:write", 200, "Let an application in again", to(a, a.enableClient)},
 		{"add-client-secret", "POST", "/clients/{client_id}/secrets", "clients:write", 201, "Give an application a new secret; the one before stays good for a while", to(a, a.addSecret)},
 
+		{"list-keys", "GET", "/keys", "keys:read", 200, "List API keys", to(a, a.listAPIKeys)},
+		{"add-key", "POST", "/keys", "keys:write", 201, "Make an API key, or import one by its SHA-256", to(a, a.addAPIKey)},
+		{"look-up-key", "POST", "/keys/lookup", "keys:read", 200, "Say which API key it is that somebody found", to(a, a.lookUpAPIKey)},
+		{"verify-key", "POST", "/keys/verify", "keys:verify", 200, "Say who shows an API key, and whether it is good for something", to(a, a.verifyKey)},
+		{"verify-keys", "POST", "/keys/verify-batch", "keys:verify", 200, "Say the same of up to 100 API keys", to(a, a.verifyKeys)},
+		{"get-key", "GET", "/keys/{key_id}", "keys:read", 200, "Look at an API key", to(a, a.getAPIKey)},
+		{"set-key", "PATCH", "/keys/{key_id}", "keys:write", 200, "Change an API key", to(a, a.setAPIKey)},
+		{"disable-key", "POST", "/keys/{key_id}/disable", "keys:write", 200, "Refuse an API key for a while", to(a, a.disableAPIKey)},
+		{"enable-key", "POST", "/keys/{key_id}/enable", "keys:write", 200, "Take an API key again", to(a, a.enableAPIKey)},
+		{"revoke-key", "POST", "/keys/{key_id}/revoke", "keys:write", 200, "Refuse an API key for good", to(a, a.revokeAPIKey)},
+		{"rotate-key", "POST", "/keys/{key_id}/rotate", "keys:write", 201, "Make an API key in place of another, which goes on to work for a while", to(a, a.rotateAPIKey)},
+
+		{"list-services", "GET", "/services", "services:read", 200, "List service accounts", to(a, a.listServices)},
+		{"add-service", "POST", "/services", "services:write", 201, "Add a service account", to(a, a.addService)},
+		{"get-service", "GET", "/services/{service_id}", "services:read", 200, "Look at a service account", to(a, a.getService)},
+		{"disable-service", "POST", "/services/{service_id}/disable", "services:write", 200, "Refuse every API key of a service account", to(a, a.disableService)},
+		{"enable-service", "POST", "/services/{service_id}/enable", "services:write", 200, "Take the API keys of a service account again", to(a, a.enableService)},
+		{"remove-service", "DELETE", "/services/{service_id}", "services:write", 204, "Forget a service account and revoke its API keys", to(a, a.removeService)},
+
+		{"list-audit", "GET", "/audit", "audit:read", 200, "List what was changed about API keys and service accounts, by whom and from where", to(a, a.listEvents)},
+
 		{"list-signing-keys", "GET", "/signing-keys", "signing:read", 200, "List the keys that sign tokens", to(a, a.listKeys)},
 		{"rotate-signing-keys", "POST", "/signing-keys/rotate", "signing:write", 201, "Make new signing keys", to(a, a.rotateKeys)},
 		{"revoke-signing-key", "POST", "/signing-keys/{kid}/revoke", "signing:write", 204, "Refuse a signing key and every token that it signed", to(a, a.revokeKey)},

@@ -162,6 +162,7 @@ func (a *api) setUser(ctx context.Context, in *setUserInput) (*userOutput, error
 }
 
 func (a *api) removeUser(ctx context.Context, in *userInput) (*done, error) {
+	defer a.APIKeys.ForgetOwner(in.ID) // before we answer
 	return &done{}, a.Accounts.Remove(ctx, in.ID, time.Now())
 }
 
@@ -170,6 +171,7 @@ func (a *api) setPassword(ctx context.Context, in *setPasswordInput) (*done, err
 }
 
 func (a *api) disableUser(ctx context.Context, in *userInput) (*userOutput, error) {
+	defer a.APIKeys.ForgetOwner(in.ID)
 	if err := a.Accounts.Disable(ctx, in.ID, time.Now()); err != nil {
 		return nil, err
 	}
@@ -177,6 +179,7 @@ func (a *api) disableUser(ctx context.Context, in *userInput) (*userOutput, erro
 }
 
 func (a *api) enableUser(ctx context.Context, in *userInput) (*userOutput, error) {
+	defer a.APIKeys.ForgetOwner(in.ID)
 	if err := a.Accounts.Enable(ctx, in.ID, time.Now()); err != nil {
 		return nil, err
 	}

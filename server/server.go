@@ -170,17 +170,18 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		return err
 	}
 	s.admin = admin.New(admin.Config{
-		Accounts:    s.directory,
-		Registry:    s.db.Registry(),
-		Provider:    s.provider,
-		Keys:        s.keyring,
-		APIKeys:     s.apiKeys,
-		Issuer:      s.cfg.Issuer,
-		Version:     s.cfg.Version,
-		Database:    s.database,
-		Unavailable: outage,
-		RequestID:   RequestID,
-		Log:         s.log,
+		Accounts:      s.directory,
+		Registry:      s.db.Registry(),
+		Provider:      s.provider,
+		Keys:          s.keyring,
+		APIKeys:       s.apiKeys,
+		Issuer:        s.cfg.Issuer,
+		Version:       s.cfg.Version,
+		Database:      s.database,
+		Unavailable:   outage,
+		RequestID:     RequestID,
+		ClientAddress: ClientAddress,
+		Log:           s.log,
 	})
 
 	// The issuer, and not the Host of the request, is what "the same site" means.

@@ -55,6 +55,9 @@ func newRoot() *cobra.Command {
 		// These speak the admin API of a running server.
 		usersCommand(),
 		clientsCommand(),
+		keysCommand(),
+		servicesCommand(),
+		auditCommand(),
 		signingCommand(),
 		sessionsCommand(),
 		grantsCommand(),

@@ -1,0 +1,296 @@
+package admin
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"mintmark/apikeys"
+	"mintmark/bearer"
+)
+
+// A Key is an API key, as JSON: everything but the key.
+type Key struct {
+	ID          string          `json:"id" doc:"Inside the key, and its OAuth client_id" example:"0Ab3dE6gH9k"`
+	Kind        string          `json:"kind" doc:"ok of the instance, uk of a person, sk of a service account, tk for tests, im imported"`
+	Status      string          `json:"status" enum:"active,pending,disabled,replaced,expired,revoked,leaked"`
+	Reason      string          `json:"reason,omitempty" doc:"Why it is disabled or revoked"`
+	Name        string          `json:"name"`
+	OwnerType   string          `json:"owner_type" enum:"instance,account,service"`
+	OwnerID     string          `json:"owner_id,omitempty"`
+	Scopes      []string        `json:"scopes" nullable:"false"`
+	Audience    []string        `json:"audience,omitempty"`
+	Allow       []string        `json:"allow,omitempty" doc:"Networks that it may be used from"`
+	Deny        []string        `json:"deny,omitempty" doc:"Networks that it may not be used from"`
+	RateLimits  []string        `json:"rate_limits,omitempty" doc:"On each copy of the server: name:number/seconds"`
+	Metadata    json.RawMessage `json:"metadata,omitempty"`
+	CreatedAt   time.Time       `json:"created_at"`
+	CreatedBy   string          `json:"created_by,omitempty"`
+	CreatedVia  string          `json:"created_via,omitempty"`
+	UpdatedAt   time.Time       `json:"updated_at,omitzero"`
+	NotBefore   time.Time       `json:"not_before,omitzero"`
+	ExpiresAt   *time.Time      `json:"expires_at" nullable:"true" doc:"null: never. Only the operator's own key may be so"`
+	RevokedAt   time.Time       `json:"revoked_at,omitzero"`
+	Replaces    string          `json:"replaces,omitempty"`
+	ReplacedBy  string          `json:"replaced_by,omitempty"`
+	GraceUntil  time.Time       `json:"grace_until,omitzero" doc:"Until when a replaced key works"`
+	LastUsedAt  time.Time       `json:"last_used_at,omitzero" doc:"To half a minute"`
+	LastAddress string          `json:"last_address,omitempty"`
+	Uses        int64           `json:"uses"`
+	Version     int64           `json:"version"`
+}
+
+func showAPIKey(now time.Time) func(apikeys.Key) Key {
+	return func(k apikeys.Key) Key {
+		shown := Key{
+			ID: k.ID, Kind: k.Kind, Status: k.Status(now), Reason: k.Reason, Name: k.Name, OwnerType: k.OwnerType, OwnerID: k.OwnerID,
+			Scopes: append([]string{}, k.Scopes...), Audience: k.Audience, Allow: k.Allow, Deny: k.Deny, RateLimits: k.Limits, Metadata: k.Metadata,
+			CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy, CreatedVia: k.CreatedVia, UpdatedAt: k.UpdatedAt, NotBefore: k.NotBefore,
+			RevokedAt: k.RevokedAt, Replaces: k.Replaces, ReplacedBy: k.ReplacedBy, GraceUntil: k.GraceUntil,
+			LastUsedAt: k.LastUsedAt, LastAddress: k.LastAddress, Uses: k.Uses, Version: k.Version,
+		}
+		if !k.ExpiresAt.IsZero() {
+			shown.ExpiresAt = &k.ExpiresAt
+		}
+		return shown
+	}
+}
+
+// An AddedKey is a key with its one copy of the secret.
+type AddedKey struct {
+	Key
+	Text string `json:"key,omitempty" doc:"The key itself, shown this once; missing if it was imported"`
+}
+
+// A NewKey is a key to make.
+type NewKey struct {
+	Name       string          `json:"name"`
+	OwnerType  string          `json:"owner_type,omitempty" enum:"instance,account,service" doc:"instance if it is missing"`
+	OwnerID    string          `json:"owner_id,omitempty"`
+	Kind       string          `json:"kind,omitempty" enum:",ok,uk,sk,tk"`
+	Scopes     []string        `json:"scopes,omitempty"`
+	Audience   []string        `json:"audience,omitempty"`
+	Allow      []string        `json:"allow,omitempty"`
+	Deny       []string        `json:"deny,omitempty"`
+	RateLimits []string        `json:"rate_limits,omitempty" doc:"Like 600/m or daily:100000/d"`
+	Metadata   json.RawMessage `json:"metadata,omitempty"`
+	NotBefore  *time.Time      `json:"not_before,omitempty"`
+	ExpiresAt  *time.Time      `json:"expires_at,omitempty" doc:"In 90 days if it is missing"`
+	SHA256     string          `json:"sha256,omitempty" doc:"Imports a key of another system: the SHA-256 of the whole key, in hexadecimal"`
+}
+
+// A KeyChange is what to make different of a key. What is left out stays as it is.
+type KeyChange struct {
+	Name       *string         `json:"name,omitempty"`
+	Scopes     *[]string       `json:"scopes,omitempty"`
+	Audience   *[]string       `json:"audience,omitempty"`
+	Allow      *[]string       `json:"allow,omitempty"`
+	Deny       *[]string       `json:"deny,omitempty"`
+	RateLimits *[]string       `json:"rate_limits,omitempty"`
+	Metadata   json.RawMessage `json:"metadata,omitempty" doc:"Replaces all of it"`
+	ExpiresAt  *time.Time      `json:"expires_at,omitempty"`
+}
+
+// A NewReason says why.
+type NewReason struct {
+	Reason string `json:"reason,omitempty" maxLength:"200"`
+	Leaked bool   `json:"leaked,omitempty" doc:"Somebody else has the key"`
+}
+
+// A NewRotation says for how long the old key goes on to work.
+type NewRotation struct {
+	GraceSeconds int64 `json:"grace_seconds,omitempty" minimum:"0" maximum:"2592000" doc:"0: it ends now"`
+}
+
+// A NewLookup is a key that somebody found.
+type NewLookup struct {
+	Found string `json:"found" minLength:"1" maxLength:"600" doc:"The id, the SHA-256 in hexadecimal, or the key itself"`
+}
+
+type (
+	apiKeyInput struct {
+		ID string `path:"key_id" maxLength:"100"`
+	}
+	apiKeysInput struct {
+		Paging
+		Owner string `query:"owner_id" maxLength:"100" doc:"Only of this account or service account"`
+	}
+	addKeyInput struct{ Body NewKey }
+	setKeyInput struct {
+		ID   string `path:"key_id" maxLength:"100"`
+		Body KeyChange
+	}
+	reasonInput struct {
+		ID   string `path:"key_id" maxLength:"100"`
+		Body *NewReason
+	}
+	rotateKeyInput struct {
+		ID   string `path:"key_id" maxLength:"100"`
+		Body *NewRotation
+	}
+	lookupInput    struct{ Body NewLookup }
+	keyOutput      struct{ Body Key }
+	addedKeyOutput struct{ Body AddedKey }
+)
+
+// by says who makes the change of a request.
+func (a *api) by(ctx context.Context) apikeys.By {
+	caller, _ := bearer.FromContext(ctx)
+	from, _ := ctx.Value(addressKey{}).(string)
+	return apikeys.By{Actor: caller.Credential, Via: "api", Address: from, RequestID: a.RequestID(ctx)}
+}
+
+func (a *api) listAPIKeys(ctx context.Context, in *apiKeysInput) (*pageOutput[Key], error) {
+	page, err := a.reads(ctx, "keys", in.Paging)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.APIKeys.List(ctx, apikeys.Page{After: page.after, Limit: page.more()}, in.Owner)
+	if err != nil {
+		return nil, err
+	}
+	return part(page, found, func(k apikeys.Key) string { return k.ID }, showAPIKey(time.Now())), nil
+}
+
+func (a *api) getAPIKey(ctx context.Context, in *apiKeyInput) (*keyOutput, error) {
+	k, err := a.APIKeys.Get(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return &keyOutput{showAPIKey(time.Now())(k)}, nil
+}
+
+func (a *api) addAPIKey(ctx context.Context, in *addKeyInput) (*addedKeyOutput, error) {
+	n := apikeys.New{
+		Name: in.Body.Name, OwnerType: in.Body.OwnerType, OwnerID: in.Body.OwnerID, Kind: in.Body.Kind,
+		Scopes: in.Body.Scopes, Audience: in.Body.Audience, Allow: in.Body.Allow, Deny: in.Body.Deny,
+		Limits: in.Body.RateLimits, Metadata: in.Body.Metadata,
+	}
+	if in.Body.NotBefore != nil {
+		n.NotBefore = *in.Body.NotBefore
+	}
+	if in.Body.ExpiresAt != nil {
+		n.ExpiresAt = *in.Body.ExpiresAt
+	}
+	if in.Body.SHA256 != "" {
+		digest, err := hex.DecodeString(in.Body.SHA256)
+		if err != nil {
+			return nil, wrong("sha256", "is not 64 hexadecimal digits")
+		}
+		n.SHA256 = digest
+	}
+	if err := mayGive(ctx, n); err != nil {
+		return nil, err
+	}
+	k, text, err := a.APIKeys.Make(ctx, n, a.by(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &addedKeyOutput{AddedKey{showAPIKey(time.Now())(k), text.Reveal()}}, nil
+}
+
+// mayGive refuses a key of the instance that could do more than the key that makes it.
+func mayGive(ctx context.Context, n apikeys.New) error {
+	if n.OwnerType != "" && n.OwnerType != apikeys.OwnerInstance {
+		return nil
+	}
+	return mayHold(ctx, n.Scopes)
+}
+
+func mayHold(ctx context.Context, scopes []string) error {
+	caller, _ := bearer.FromContext(ctx)
+	for _, scope := range scopes {
+		if !caller.May(scope) {
+			return refuse(insufficientScope, "Your key lacks the scope %.60q, so it can't give it to another.", scope)
+		}
+	}
+	return nil
+}
+
+func (a *api) setAPIKey(ctx context.Context, in *setKeyInput) (*keyOutput, error) {
+	if in.Body.Scopes != nil {
+		k, err := a.APIKeys.Get(ctx, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := mayGive(ctx, apikeys.New{OwnerType: k.OwnerType, Scopes: *in.Body.Scopes}); err != nil {
+			return nil, err
+		}
+	}
+	k, err := a.APIKeys.Change(ctx, in.ID, apikeys.Change{
+		Name: in.Body.Name, Scopes: in.Body.Scopes, Audience: in.Body.Audience, Allow: in.Body.Allow, Deny: in.Body.Deny,
+		Limits: in.Body.RateLimits, Metadata: in.Body.Metadata, ExpiresAt: in.Body.ExpiresAt,
+	}, a.by(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &keyOutput{showAPIKey(time.Now())(k)}, nil
+}
+
+func (a *api) disableAPIKey(ctx context.Context, in *reasonInput) (*keyOutput, error) {
+	if err := a.APIKeys.Disable(ctx, in.ID, in.reason().Reason, a.by(ctx)); err != nil {
+		return nil, err
+	}
+	return a.getAPIKey(ctx, &apiKeyInput{in.ID})
+}
+
+func (a *api) enableAPIKey(ctx context.Context, in *apiKeyInput) (*keyOutput, error) {
+	if err := a.APIKeys.Enable(ctx, in.ID, a.by(ctx)); err != nil {
+		return nil, err
+	}
+	return a.getAPIKey(ctx, in)
+}
+
+func (a *api) revokeAPIKey(ctx context.Context, in *reasonInput) (*keyOutput, error) {
+	why := in.reason()
+	if err := a.APIKeys.Revoke(ctx, in.ID, why.Reason, why.Leaked, a.by(ctx)); err != nil {
+		return nil, err
+	}
+	return a.getAPIKey(ctx, &apiKeyInput{in.ID})
+}
+
+func (in *reasonInput) reason() NewReason {
+	if in.Body == nil {
+		return NewReason{}
+	}
+	return *in.Body
+}
+
+func (a *api) rotateAPIKey(ctx context.Context, in *rotateKeyInput) (*addedKeyOutput, error) {
+	var grace time.Duration
+	if in.Body != nil {
+		grace = time.Duration(in.Body.GraceSeconds) * time.Second
+	}
+	old, err := a.APIKeys.Get(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	// Who rotates a key gets one with its scopes.
+	if err := mayGive(ctx, apikeys.New{OwnerType: old.OwnerType, Scopes: old.Scopes}); err != nil {
+		return nil, err
+	}
+	k, text, err := a.APIKeys.Rotate(ctx, in.ID, grace, a.by(ctx))
+	if err != nil {
+		return nil, err
+	}
+	return &addedKeyOutput{AddedKey{showAPIKey(time.Now())(k), text.Reveal()}}, nil
+}
+
+func (a *api) lookUpAPIKey(ctx context.Context, in *lookupInput) (*keyOutput, error) {
+	k, err := a.APIKeys.Find(ctx, in.Body.Found)
+	if err != nil {
+		return nil, err
+	}
+	return &keyOutput{showAPIKey(time.Now())(k)}, nil
+}
+
+// ownKey says whether an operation that is open to the keys of services too may be used by a
+// caller; every other takes keys of the instance only.
+func ownKey(a apikeys.Answer, scope string) bool {
+	return a.OwnerType == apikeys.OwnerInstance || a.OwnerType == apikeys.OwnerService && scope == apikeys.ScopeVerify
+}
+
+// isLimited turns the refusal of a limited key into a problem.
+func isLimited(err error) (*apikeys.TooMany, bool) { return errors.AsType[*apikeys.TooMany](err) }

@@ -1,0 +1,90 @@
+package admin_test
+
+import (
+	"strings"
+	"testing"
+
+	"mintmark/apikeys"
+)
+
+// A service's key from its making to its end, over HTTP.
+func TestTheLifeOfAnAPIKey(t *testing.T) {
+	onEach(t, func(t *testing.T, op *operator) {
+		service := op.does("POST", "/services", map[string]any{"name": "deployer"})["id"]
+		made := op.does("POST", "/keys", map[string]any{
+			"name": "ci", "owner_type": "service", "owner_id": service, "scopes": []string{"deploy:write", "users:read"},
+			"audience": []string{"https://api.example"}, "rate_limits": []string{"2/h"},
+		})
+		id, key := made["id"].(string), made["key"].(string)
+		verify := func(scope, audience string) map[string]any {
+			t.Helper()
+			return op.does("POST", "/keys/verify", map[string]any{"key": key, "scope": scope, "audience": audience})
+		}
+		if v := verify("deploy:write", "https://api.example"); v["active"] != true || v["id"] != id || v["sub"] != service || v["scope"] != "deploy:write users:read" {
+			t.Errorf("%v", v)
+		}
+		if v := verify("deploy:read", ""); v["active"] != false || v["code"] != "insufficient_scope" || v["missing_scope"] != "deploy:read" || v["sub"] != nil {
+			t.Errorf("%v", v)
+		}
+		if v := verify("", "https://other.example"); v["code"] != "wrong_audience" {
+			t.Errorf("%v", v)
+		}
+		// Its scope is called like one of ours, and is none.
+		a := op.refuses(403, "insufficient_scope", "GET", "/users", nil, "Authorization", "ApiKey "+key)
+		if a.header.Get("RateLimit-Policy") != `"default";q=2;w=3600` {
+			t.Errorf("RateLimit-Policy: %s", a.header.Get("RateLimit-Policy"))
+		}
+		if a := op.refuses(429, "rate_limited", "GET", "/info", nil, "Authorization", "ApiKey "+key); a.header.Get("Retry-After") == "" {
+			t.Error("429 without Retry-After")
+		}
+		op.does("PATCH", "/keys/"+id, map[string]any{"rate_limits": []string{}, "name": "renamed"})
+		if found := op.does("POST", "/keys/lookup", map[string]any{"found": key}); found["id"] != id || found["name"] != "renamed" || found["key"] != nil {
+			t.Errorf("found %v", found)
+		}
+		for _, step := range []struct {
+			method, path string
+			active       bool
+		}{
+			{"POST", "/keys/" + id + "/disable", false}, {"POST", "/keys/" + id + "/enable", true},
+			{"POST", "/services/" + service.(string) + "/disable", false}, {"POST", "/services/" + service.(string) + "/enable", true},
+			{"POST", "/keys/" + id + "/revoke", false},
+		} {
+			op.does(step.method, step.path, nil)
+			v := verify("", "")
+			if v["active"] != step.active || !step.active && v["code"] != "invalid_key" {
+				t.Errorf("after %s: %v", step.path, v)
+			}
+		}
+		op.refuses(409, "conflict", "POST", "/keys/"+id+"/rotate", nil)
+		op.refuses(404, "not_found", "GET", "/keys/nothing", nil)
+		batch := op.does("POST", "/keys/verify-batch", map[string]any{"keys": []any{map[string]any{"key": key}, map[string]any{"key": op.key}}})["items"].([]any)
+		if batch[0].(map[string]any)["active"] != false || batch[1].(map[string]any)["active"] != true {
+			t.Errorf("the batch is %v", batch)
+		}
+		events := op.does("GET", "/audit?ref="+id, nil)["items"].([]any)
+		if newest := events[0].(map[string]any); len(events) != 5 || newest["action"] != "key.revoke" || newest["actor"] != idOf(op.key) || newest["request_id"] != "req_1" {
+			t.Errorf("the audit log has %v", events)
+		}
+		if strings.Contains(op.log.String(), key) || strings.Contains(op.log.String(), op.key) {
+			t.Error("the log tells a key")
+		}
+	})
+}
+
+// Nobody gives a key of the instance more than they have.
+func TestAKeyMakesNoStrongerKey(t *testing.T) {
+	op := onSQLite(t)
+	strong := op.does("POST", "/keys", map[string]any{"name": "strong", "scopes": []string{"users:write"}})["id"].(string)
+	op.key = op.makeKey(apikeys.New{Scopes: []string{"keys:write", "keys:read"}})
+	op.refuses(403, "insufficient_scope", "POST", "/keys", map[string]any{"name": "x", "scopes": []string{"users:write"}})
+	op.refuses(403, "insufficient_scope", "POST", "/keys/"+strong+"/rotate", nil)
+	weak := op.does("POST", "/keys", map[string]any{"name": "weak", "scopes": []string{"keys:read"}})["id"].(string)
+	op.refuses(403, "insufficient_scope", "PATCH", "/keys/"+weak, map[string]any{"scopes": []string{"users:write"}})
+}
+
+func TestAKeyInTheAddressIsRefused(t *testing.T) {
+	op := onSQLite(t)
+	if a := op.refuses(400, "bad_request", "GET", "/users?key="+op.key, nil); strings.Contains(a.text, op.key) {
+		t.Error("the answer repeats the key")
+	}
+}
