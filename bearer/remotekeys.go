@@ -22,9 +22,9 @@ import (
 
 // RemoteConfig says whom to ask about API keys, and how.
 type RemoteConfig struct {
-	// Issuer is the URL of the issuer that made the keys. The default has none.
+	// Issuer is the URL of the issuer that made the keys. It has no default.
 	Issuer string
-	// Key is the API key with which this service asks. The default has none.
+	// Key is the API key with which this service asks. It has no default.
 	Key string
 	// Audience is the name of this service. A key that is bound to other services is refused.
 	// Empty: keys that are bound to services are not asked which.
@@ -39,6 +39,7 @@ type RemoteConfig struct {
 // The bounds of asking.
 const (
 	asksAtOnce  = 16
+	longestKey  = 512 // the longest that the issuer would look at
 	goodAnswers = 8192
 	badAnswers  = 8192 // apart: a flood of forged keys does not drive out the good ones
 	badAge      = 10 * time.Second
@@ -90,7 +91,7 @@ func NewRemoteKeys(c RemoteConfig) (*RemoteKeys, error) {
 
 // Verify says who shows an API key. What can't be a key is refused without asking.
 func (k *RemoteKeys) Verify(ctx context.Context, c Credential, now time.Time) (Principal, error) {
-	if strings.HasPrefix(c.Text, brand) && !wellFormed(c.Text) || !token68(c.Text) {
+	if strings.HasPrefix(c.Text, brand) && !wellFormed(c.Text) || len(c.Text) > longestKey || !token68(c.Text) {
 		return Principal{}, ErrInvalid
 	}
 	sum := digestOf(c)
@@ -114,6 +115,10 @@ func (k *RemoteKeys) fetch(ctx context.Context, sum digest, c Credential, now ti
 		defer cancel()
 		forgets, began := k.forgets.Load(), time.Now()
 		a, err := k.ask(ctx, c, now)
+		if errors.Is(err, errQuestion) {
+			// This key can't be asked about. It must not keep us from asking about others.
+			return nil, ErrInvalid.because(err)
+		}
 		if err != nil {
 			k.rest.Store(now.Add(time.Since(began) + restAge).UnixNano())
 			return nil, ErrUnavailable.because(err)
@@ -137,7 +142,7 @@ func (k *RemoteKeys) fetch(ctx context.Context, sum digest, c Credential, now ti
 
 // digestOf is what an answer is remembered by: it holds for a key, and for where it came from.
 func digestOf(c Credential) digest {
-	var room [maxCredential/16 + 24]byte
+	var room [longestKey + 24]byte
 	b := append(room[:0], c.Text...)
 	if c.Address.IsValid() {
 		from := c.Address.As16()
@@ -219,7 +224,11 @@ func (k *RemoteKeys) ask(ctx context.Context, c Credential, now time.Time) (*ans
 		return nil, err
 	}
 	var a answer
-	if resp.StatusCode != http.StatusOK {
+	switch resp.StatusCode {
+	case http.StatusOK:
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return nil, errQuestion
+	default:
 		// Ours: the service's own key, or the question, is not good. Not the caller's.
 		return nil, fmt.Errorf("%s answers %s", k.address, resp.Status)
 	}
@@ -228,6 +237,8 @@ func (k *RemoteKeys) ask(ctx context.Context, c Credential, now time.Time) (*ans
 	}
 	return a.believe(k.Issuer, k.age(&a, resp.Header), now), nil
 }
+
+var errQuestion = errors.New("the issuer does not take the question")
 
 func addressText(a netip.Addr) string {
 	if !a.IsValid() {

@@ -146,13 +146,26 @@ func TestWhatIsSaidOfAKey(t *testing.T) {
 func TestKeysThatCannotBeAreNotAskedAbout(t *testing.T) {
 	reg, keys := newRegistry(t)
 	good := keyWith("one")
-	for _, key := range []string{"", "mm_sk_", good[:48], good + "0", good[:48] + "0", "mm_sk_" + strings.Repeat("é", 21) + "0", "a b"} {
+	for _, key := range []string{"", "mm_sk_", good[:48], good + "0", good[:48] + "0", "mm_sk_" + strings.Repeat("é", 21) + "0", "a b", strings.Repeat("a", 513)} {
 		if _, err := keys.Verify(t.Context(), shown(key), time.Now()); !errors.Is(err, bearer.ErrInvalid) {
 			t.Errorf("%q: %v", key, err)
 		}
 	}
 	if n := reg.asked.Load(); n != 0 {
 		t.Errorf("it was asked %d times", n)
+	}
+}
+
+func TestAKeyThatCannotBeAskedAboutDoesNotStandInTheWayOfOthers(t *testing.T) {
+	reg, keys := newRegistry(t)
+	now := time.Now()
+	reg.status.Store(http.StatusUnprocessableEntity)
+	if _, err := keys.Verify(t.Context(), shown("odd"), now); !errors.Is(err, bearer.ErrInvalid) {
+		t.Errorf("got %v", err)
+	}
+	reg.status.Store(http.StatusOK)
+	if _, err := keys.Verify(t.Context(), shown(keyWith("one")), now); err != nil {
+		t.Errorf("the next key: %v", err)
 	}
 }
 

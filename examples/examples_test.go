@@ -58,7 +58,11 @@ func tell(t *testing.T, service *exec.Cmd) {
 	op := conformance.Start(t, "")
 	reader := op.AddClient("reader", "service", "--scope", "orders:read", "--audience", audience)
 	stranger := op.AddClient("stranger", "service", "--scope", "orders:read", "--audience", "https://other.example")
-	address := start(t, service, "ISSUER="+op.Issuer, "AUDIENCE="+audience)
+	robot := op.Do("services", "add", "robot")["id"].(string)
+	made := op.Do("keys", "add", "reader", "--owner", robot, "--scope", "orders:read")
+	key := made["key"].(string)
+	// Its own key: here the first one, which may do everything; keys:verify is enough.
+	address := start(t, service, "ISSUER="+op.Issuer, "AUDIENCE="+audience, "KEY_FILE="+filepath.Join(op.Data, "admin.key"))
 	good := token(t, op, reader)
 	for _, tt := range []struct{ name, method, authorization, want, challenge string }{
 		{"who may read reads", "GET", "Bearer " + good, "200 " + reader.ID, ""},
@@ -66,7 +70,10 @@ func tell(t *testing.T, service *exec.Cmd) {
 		{"for another service", "GET", "Bearer " + token(t, op, stranger), "401", "invalid_token"},
 		{"changed on the way", "GET", "Bearer " + good[:len(good)-8] + "AAAAAAAA", "401", "invalid_token"},
 		{"nobody", "GET", "", "401", "Bearer"},
-		{"an API key, which it does not take", "GET", "ApiKey mm_sk_00000000000000000000000000000000000000000000", "401", "Bearer"},
+		{"a key that may read reads", "GET", "ApiKey " + key, "200 " + robot, ""},
+		{"a key as Bearer", "GET", "Bearer " + key, "200 " + robot, ""},
+		{"a key that may not write does not", "POST", "ApiKey " + key, "403", "insufficient_scope"},
+		{"a key changed on the way", "GET", "ApiKey " + key[:len(key)-1] + "_", "401", "Bearer"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r, err := http.NewRequest(tt.method, address+"/orders", nil)
