@@ -45,6 +45,9 @@ type cache struct {
 	healthy  atomic.Int64 // when the last successful look at the changes started
 	failed   atomic.Int64 // when the database was last found away
 	foreign  foreign
+
+	flushing  sync.Mutex
+	unwritten []Use // that the database did not take yet
 }
 
 // A shard is a part of the cache with a lock of its own.

@@ -191,6 +191,35 @@ func TestStalenessWhenTheDatabaseIsAway(t *testing.T) {
 	})
 }
 
+func (s *flaky) UseKeys(ctx context.Context, uses []apikeys.Use) error {
+	if s.away.Load() {
+		return errAway
+	}
+	return s.Store.UseKeys(ctx, uses)
+}
+
+// Uses that can't be written down now are written down later.
+func TestNoUseIsLostWhileTheDatabaseIsAway(t *testing.T) {
+	story(t, func(t *testing.T, r *apikeys.Registry) {
+		k, key := made(t, r, apikeys.New{Name: "ci"})
+		store := &flaky{Store: r.Store}
+		r = &apikeys.Registry{Store: store, Mint: mint}
+		for _, away := range []bool{true, true, false, false} {
+			store.away.Store(false)
+			if _, err := r.Verify(t.Context(), key, noon); err != nil {
+				t.Fatal(err)
+			}
+			store.away.Store(away)
+			if err := r.Flush(t.Context()); (err != nil) != away {
+				t.Errorf("away %v: %v", away, err)
+			}
+		}
+		if used, err := r.Get(t.Context(), k.ID); err != nil || used.Uses != 4 {
+			t.Errorf("%d uses, %v", used.Uses, err)
+		}
+	})
+}
+
 // What was read before a revocation and arrives after it is not kept, and who comes after the
 // revocation does not get it.
 func TestRevokeDuringAFill(t *testing.T) {

@@ -12,6 +12,9 @@ import (
 // and copy of the server.
 const FlushEvery = 30 * time.Second
 
+// unwrittenMost is how many uses are kept while the database is away, the newest.
+const unwrittenMost = 200_000
+
 // flushBatch is how many keys are written down in one transaction.
 const flushBatch = 500
 
@@ -46,12 +49,18 @@ func (r *Registry) ForgetAll() {
 // that is not long ago, what is remembered is believed longer.
 func (r *Registry) Heard(at time.Time) { r.cached().healthy.Store(at.UnixNano()) }
 
-// Flush writes down how keys were used since the last time.
+// Flush writes down how keys were used since the last time. What can't be written is kept for
+// the next.
 func (r *Registry) Flush(ctx context.Context) error {
-	uses := r.cached().flush()
+	c := r.cached()
+	c.flushing.Lock()
+	defer c.flushing.Unlock()
+	uses := append(c.unwritten, c.flush()...)
+	c.unwritten = nil
 	for len(uses) > 0 {
 		n := min(flushBatch, len(uses))
 		if err := r.Store.UseKeys(ctx, uses[:n]); err != nil {
+			c.unwritten = uses[max(len(uses)-unwrittenMost, 0):]
 			return fmt.Errorf("apikeys: the uses of %d keys were not written down: %w", len(uses), err)
 		}
 		uses = uses[n:]
