@@ -186,14 +186,15 @@ func (x *worker) revokeConsent() {
 	x.families = nil
 }
 
-// rotate makes new signing keys, once or twice in a campaign.
+// rotate makes new signing keys, a few times in a campaign: the first signs at once, and what
+// was signed before it must stay good.
 func (x *worker) rotate() {
-	if x.worker != 1 || x.rotates >= 2 {
+	if x.worker != 1 || x.rotates >= 3 {
 		return
 	}
 	x.rotates++
 	x.settle(call{op: opRotate, method: "POST", path: "/api/v1/signing-keys/rotate", admin: true,
-		json: map[string]any{"alg": "ES256", "immediately": x.rng.IntN(2) == 0},
+		json: map[string]any{"alg": "ES256", "immediately": x.rotates == 1},
 		read: func(got reply, e *Entry) {
 			if items, ok := got.json["items"].([]any); ok && got.Status == http.StatusCreated {
 				for _, item := range items {

@@ -83,13 +83,13 @@ func between(r *rand.Rand, least, most time.Duration) time.Duration {
 // A crash at any instruction loses nothing that was acknowledged, and nothing happens twice.
 func TestKilled(t *testing.T) {
 	t.Run("sqlite", func(t *testing.T) {
-		n := length(t, 10*time.Second)
+		n := length(t, 8*time.Second)
 		nodes := Dev(t, "")
 		StartAll(t, nodes)
 		kill(t, nodes, n, DatabaseOf(nodes[0]))
 	})
 	t.Run("postgres, three copies", func(t *testing.T) {
-		n := length(t, 10*time.Second)
+		n := length(t, 8*time.Second)
 		database := storagetest.Postgres(t)
 		nodes := Dev(t, database, database, database)
 		StartAll(t, nodes)

@@ -125,6 +125,7 @@ func (w *World) Run(workers Workers, campaign func()) {
 	var all sync.WaitGroup
 	for _, x := range workers {
 		all.Go(func() {
+			x.rotate() // once for certain
 			for {
 				select {
 				case <-w.stop:

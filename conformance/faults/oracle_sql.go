@@ -46,6 +46,9 @@ func (o *Oracle) Rows(database string) ([]Violation, error) {
 		if generation < h.highest {
 			o.broken("rows: no acknowledged write is lost", "authorization %s is at generation %d, and %d was given out", id, generation, h.highest)
 		}
+		if may := h.highest + h.unanswered(); h.highest > 0 && generation > may {
+			o.broken("rows: one successor", "authorization %s is at generation %d, and nobody asked for more than %d", id, generation, may)
+		}
 		if slices.ContainsFunc(h.redeem, (*Request).OK) && spent == 0 {
 			o.broken("rows: once only", "the code of authorization %s was redeemed and is not spent", id)
 		}
@@ -63,6 +66,17 @@ func (o *Oracle) Rows(database string) ([]Violation, error) {
 	}
 	err = o.integrity(ctx, db, database)
 	return o.found, err
+}
+
+// unanswered is 1 if the newest refresh token was shown and the outcome is unknown: the family
+// may have moved on, by one, however often that happened.
+func (h *history) unanswered() int64 {
+	for _, r := range h.refresh {
+		if !r.Known() && generationOf(r.On) == h.highest {
+			return 1
+		}
+	}
+	return 0
 }
 
 // integrity lets SQLite check its own file.

@@ -108,7 +108,7 @@ func away(t *testing.T, number uint64, url, database string, leave, come func())
 
 // The network between two copies and their database does everything that it can do.
 func TestTheNetworkIsBad(t *testing.T) {
-	n := length(t, 10*time.Second)
+	n := length(t, 8*time.Second)
 	database := storagetest.Postgres(t)
 	proxies := []*Proxy{NewProxy(t, database), NewProxy(t, database)}
 	nodes := Dev(t, proxies[0].URL(), proxies[1].URL())
