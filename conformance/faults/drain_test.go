@@ -67,7 +67,9 @@ func TestOneCopyAfterTheOtherIsReplaced(t *testing.T) {
 	b := &balancer{ready: make([]atomic.Bool, len(nodes))}
 	front := httptest.NewServer(&httputil.ReverseProxy{Rewrite: b.rewrite, Transport: &http.Transport{MaxIdleConnsPerHost: 32}})
 	defer front.Close()
-	key, err := exec.Command(conformance.Program(t), "secrets", "new").Output()
+	secrets := exec.Command(conformance.Program(t), "secrets", "new")
+	secrets.Env = conformance.Environment()
+	key, err := secrets.Output()
 	if err != nil {
 		t.Fatal(err)
 	}

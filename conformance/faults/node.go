@@ -30,7 +30,6 @@ type Node struct {
 
 	front bool // not a process of ours, but what stands in front of them
 	args  []string
-	env   []string
 	log   tail
 	mu    sync.Mutex
 	pid   int
@@ -119,7 +118,7 @@ func (n *Node) Start(program string) error {
 	}
 	cmd := exec.Command(program, n.args...)
 	cmd.Dir = n.Data
-	cmd.Env = append(os.Environ(), n.env...)
+	cmd.Env = conformance.Environment()
 	cmd.Stderr = &n.log // and not what it prints, which has a set-up link in it
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started, exit := make(chan error, 1), make(chan error, 1)
