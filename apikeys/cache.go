@@ -20,8 +20,10 @@ const (
 	degradedAge = 5 * time.Second  // of an entry, while we may not
 	negativeAge = 10 * time.Second // of the memory that there is no such key
 	maxStale    = time.Minute      // of an entry, while the database is away
-	retryAfter  = time.Second      // between two questions to a database that is away
-	fillTimeout = 3 * time.Second
+	// tolerableWait is how long a reload may take where what is remembered would do.
+	tolerableWait = 100 * time.Millisecond
+	retryAfter    = time.Second // between two questions to a database that is away
+	fillTimeout   = 3 * time.Second
 )
 
 const (
@@ -126,7 +128,15 @@ func (c *cache) reload(ctx context.Context, id string, n uint64, now int64, old 
 	if since := now - c.failed.Load(); tolerable && since >= 0 && since < int64(retryAfter) {
 		return old, nil
 	}
-	e, err := c.fill(ctx, id, n, now)
+	patient := ctx
+	if tolerable {
+		// The request has its own business with the database, and 2 s for all of it: it does not
+		// wait for the same database twice. The fill goes on, for who comes next.
+		var cancel context.CancelFunc
+		patient, cancel = context.WithTimeout(ctx, tolerableWait)
+		defer cancel()
+	}
+	e, err := c.fill(patient, id, n, now)
 	if err == nil || ctx.Err() != nil {
 		return e, err
 	}
