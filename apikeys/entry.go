@@ -107,7 +107,8 @@ func (e *entry) permits(at netip.Addr) bool {
 	if len(e.allow) == 0 && len(e.deny) == 0 {
 		return true
 	}
-	if !at.IsValid() || within(e.deny, at) {
+	// An address with a zone is in no network, and one of IPv4 in the clothes of IPv6 only in those.
+	if at = at.Unmap().WithZone(""); !at.IsValid() || within(e.deny, at) {
 		return false
 	}
 	return len(e.allow) == 0 || within(e.allow, at)

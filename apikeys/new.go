@@ -3,6 +3,7 @@ package apikeys
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -78,13 +79,21 @@ type Invalid struct {
 // Error returns the field and its problem.
 func (e *Invalid) Error() string { return e.Field + " " + e.Problem }
 
+// errNever is the refusal of the one moment that would be taken for no end at all.
+var errNever = &Invalid{"expires_at", "is not in the future"}
+
 // key is what is asked for, with its defaults, checked.
 func (n New) key(longest time.Duration) (Key, error) {
 	now := instant(n.At)
 	k := Key{
 		Kind: n.Kind, OwnerType: n.OwnerType, OwnerID: n.OwnerID, Name: n.Name,
 		Scopes: n.Scopes, Audience: n.Audience, Allow: n.Allow, Deny: n.Deny, Limits: n.Limits, Metadata: n.Metadata,
-		CreatedAt: now, UpdatedAt: now, NotBefore: n.NotBefore, ExpiresAt: n.ExpiresAt, Version: 1,
+		CreatedAt: now, UpdatedAt: now, NotBefore: n.NotBefore, Version: 1,
+	}
+	if !n.ExpiresAt.IsZero() {
+		if k.ExpiresAt = instant(n.ExpiresAt); k.ExpiresAt.IsZero() {
+			return Key{}, errNever
+		}
 	}
 	if k.OwnerType == "" {
 		k.OwnerType = OwnerInstance
@@ -129,6 +138,9 @@ func (k Key) checked(now time.Time, longest time.Duration) (Key, error) {
 		return Key{}, &Invalid{"expires_at", fmt.Sprintf("is more than %d days from now, which is the most that the operator allows", int(longest.Hours()/24))}
 	case !k.NotBefore.IsZero() && !k.ExpiresAt.IsZero() && !k.NotBefore.Before(k.ExpiresAt):
 		return Key{}, &Invalid{"not_before", "is after the key expires"}
+	case !k.NotBefore.IsZero() && (k.NotBefore.Year() < 1970 || k.NotBefore.Year() > 2200):
+		// In nanoseconds since 1970 it would be another moment, and JSON has no year -1.
+		return Key{}, &Invalid{"not_before", "is not between the years 1970 and 2200"}
 	case len(k.Scopes) > 100:
 		return Key{}, &Invalid{"scopes", "are more than 100"}
 	case len(k.Audience) > 20:
@@ -222,7 +234,10 @@ func network(text string) (netip.Prefix, error) {
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	n, err := netip.ParsePrefix(text)
-	if err == nil && n.Addr().Is4In6() && n.Bits() >= 96 {
+	if err == nil && n.Addr().Is4In6() {
+		if n.Bits() < 96 { // partly IPv4 and partly not: no address that we see is in it
+			return netip.Prefix{}, errors.New("apikeys: not a network of one family")
+		}
 		n = netip.PrefixFrom(n.Addr().Unmap(), n.Bits()-96)
 	}
 	return n.Masked(), err

@@ -153,6 +153,9 @@ func (r *Registry) Change(ctx context.Context, id string, c Change, by By) (Key,
 			return Key{}, ErrConflict
 		}
 		at := instant(by.At)
+		if c.ExpiresAt != nil && c.ExpiresAt.UTC().Truncate(time.Microsecond).IsZero() {
+			return Key{}, errNever
+		}
 		what := c.apply(&k)
 		longest := r.longest()
 		if c.ExpiresAt == nil {
@@ -246,6 +249,9 @@ func (r *Registry) Rotate(ctx context.Context, id string, grace time.Duration, b
 		Scopes: old.Scopes, Audience: old.Audience, Allow: old.Allow, Deny: old.Deny, Limits: old.Limits, Metadata: old.Metadata,
 		CreatedAt: by.At, UpdatedAt: by.At, CreatedBy: by.Actor, CreatedVia: by.Via, Replaces: old.ID, Version: 1,
 		Disabled: old.Disabled, Reason: old.Reason,
+	}
+	if old.NotBefore.After(by.At) {
+		next.NotBefore = old.NotBefore // it does not begin earlier by being replaced
 	}
 	if next.Kind == KindImported {
 		next.Kind = kindOf[old.OwnerType]

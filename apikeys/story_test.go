@@ -53,6 +53,44 @@ func TestRotation(t *testing.T) {
 	})
 }
 
+// Who replaces a key that is not good yet gets none that is.
+func TestARotatedKeyDoesNotBeginEarlier(t *testing.T) {
+	story(t, func(t *testing.T, r *apikeys.Registry) {
+		begins := noon.Add(time.Hour)
+		old, _ := made(t, r, apikeys.New{Name: "ci", NotBefore: begins})
+		_, token, err := r.Rotate(t.Context(), old.ID, 0, apikeys.By{At: noon})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Verify(t.Context(), token.Reveal(), begins.Add(-1)); err != apikeys.ErrInvalid {
+			t.Errorf("too early: %v", err)
+		}
+		if _, err := r.Verify(t.Context(), token.Reveal(), begins); err != nil {
+			t.Errorf("in time: %v", err)
+		}
+	})
+}
+
+// An address is in a network however it is written.
+func TestNoSpellingOfAnAddressGetsRoundANetwork(t *testing.T) {
+	story(t, func(t *testing.T, r *apikeys.Registry) {
+		_, key := made(t, r, apikeys.New{Name: "ci", Deny: []string{"fe80::/10", "::ffff:192.0.2.0/120"}})
+		for from, denied := range map[string]bool{
+			"fe80::1": true, "fe80::1%eth0": true, "192.0.2.9": true, "::ffff:192.0.2.9": true, "::ffff:192.0.2.9%eth0": true,
+			"192.0.3.9": false, "2001:db8::1%eth0": false,
+		} {
+			_, err := r.Check(t.Context(), apikeys.Ask{Key: key, Address: netip.MustParseAddr(from)}, noon)
+			if (err != nil) != denied {
+				t.Errorf("from %s: %v", from, err)
+			}
+		}
+		var invalid *apikeys.Invalid
+		if _, _, err := r.Make(t.Context(), apikeys.New{Name: "x", Deny: []string{"::ffff:0:0/64"}}, apikeys.By{At: noon}); !errors.As(err, &invalid) {
+			t.Errorf("a network that holds no address: %v", err)
+		}
+	})
+}
+
 func TestWhatAKeyIsGoodFor(t *testing.T) {
 	story(t, func(t *testing.T, r *apikeys.Registry) {
 		k, key := made(t, r, apikeys.New{
