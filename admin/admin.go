@@ -89,6 +89,10 @@ func New(c Config) http.Handler {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Answers hold people's data and, at times, the only copy of a secret.
 	w.Header().Set("Cache-Control", "no-store")
+	if a.exposed(r) {
+		a.write(w, r, refuse(badRequest, "There is a credential in the address, where every log keeps it. Send it in the Authorization header. If it was a good API key, it is revoked now: make another."))
+		return
+	}
 	if problem := checkTarget(r); problem != nil {
 		a.write(w, r, problem)
 		return

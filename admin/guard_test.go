@@ -47,7 +47,7 @@ func TestWhoMayNotPass(t *testing.T) {
 				t.Errorf("%s, %s: no challenge: %v", name, who, challenge)
 			}
 		}
-		op.refuses(401, "unauthenticated", route.Method, path, junk, "Authorization", "ApiKey "+op.key, "Authorization", "ApiKey "+op.key)
+		op.refuses(400, "bad_request", route.Method, path, junk, "Authorization", "ApiKey "+op.key, "Authorization", "ApiKey "+op.key)
 
 		if route.Scope == "" {
 			if route.Method != "GET" || route.Path != "/api/v1/info" {

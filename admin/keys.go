@@ -181,7 +181,7 @@ func (a *api) addAPIKey(ctx context.Context, in *addKeyInput) (*addedKeyOutput, 
 		}
 		n.SHA256 = digest
 	}
-	if err := mayGive(ctx, n); err != nil {
+	if err := mayGive(ctx, n.OwnerType, n.Scopes); err != nil {
 		return nil, err
 	}
 	k, text, err := a.APIKeys.Make(ctx, n, a.by(ctx))
@@ -191,31 +191,37 @@ func (a *api) addAPIKey(ctx context.Context, in *addKeyInput) (*addedKeyOutput, 
 	return &addedKeyOutput{AddedKey{showAPIKey(time.Now())(k), text.Reveal()}}, nil
 }
 
-// mayGive refuses a key of the instance that could do more than the key that makes it.
-func mayGive(ctx context.Context, n apikeys.New) error {
-	if n.OwnerType != "" && n.OwnerType != apikeys.OwnerInstance {
-		return nil
-	}
-	return mayHold(ctx, n.Scopes)
-}
-
-func mayHold(ctx context.Context, scopes []string) error {
+// mayGive refuses what would make a key that can do more here than the key that makes it.
+func mayGive(ctx context.Context, ownerType string, scopes []string) error {
 	caller, _ := bearer.FromContext(ctx)
+	instance := ownerType == "" || ownerType == apikeys.OwnerInstance
 	for _, scope := range scopes {
-		if !caller.May(scope) {
+		// Of the scopes of others only one is ours.
+		ours := instance || ownerType == apikeys.OwnerService && scope == apikeys.ScopeVerify
+		if ours && !caller.May(scope) {
 			return refuse(insufficientScope, "Your key lacks the scope %.60q, so it can't give it to another.", scope)
 		}
 	}
 	return nil
 }
 
+// mayExtend refuses what would keep alive, widen or hand out a key that can do more than the
+// caller's. Disabling and revoking is open to everybody who looks after keys.
+func (a *api) mayExtend(ctx context.Context, id string) (apikeys.Key, error) {
+	k, err := a.APIKeys.Get(ctx, id)
+	if err != nil {
+		return apikeys.Key{}, err
+	}
+	return k, mayGive(ctx, k.OwnerType, k.Scopes)
+}
+
 func (a *api) setAPIKey(ctx context.Context, in *setKeyInput) (*keyOutput, error) {
+	was, err := a.mayExtend(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
 	if in.Body.Scopes != nil {
-		k, err := a.APIKeys.Get(ctx, in.ID)
-		if err != nil {
-			return nil, err
-		}
-		if err := mayGive(ctx, apikeys.New{OwnerType: k.OwnerType, Scopes: *in.Body.Scopes}); err != nil {
+		if err := mayGive(ctx, was.OwnerType, *in.Body.Scopes); err != nil {
 			return nil, err
 		}
 	}
@@ -237,6 +243,9 @@ func (a *api) disableAPIKey(ctx context.Context, in *reasonInput) (*keyOutput, e
 }
 
 func (a *api) enableAPIKey(ctx context.Context, in *apiKeyInput) (*keyOutput, error) {
+	if _, err := a.mayExtend(ctx, in.ID); err != nil {
+		return nil, err
+	}
 	if err := a.APIKeys.Enable(ctx, in.ID, a.by(ctx)); err != nil {
 		return nil, err
 	}
@@ -263,12 +272,8 @@ func (a *api) rotateAPIKey(ctx context.Context, in *rotateKeyInput) (*addedKeyOu
 	if in.Body != nil {
 		grace = time.Duration(in.Body.GraceSeconds) * time.Second
 	}
-	old, err := a.APIKeys.Get(ctx, in.ID)
-	if err != nil {
-		return nil, err
-	}
 	// Who rotates a key gets one with its scopes.
-	if err := mayGive(ctx, apikeys.New{OwnerType: old.OwnerType, Scopes: old.Scopes}); err != nil {
+	if _, err := a.mayExtend(ctx, in.ID); err != nil {
 		return nil, err
 	}
 	k, text, err := a.APIKeys.Rotate(ctx, in.ID, grace, a.by(ctx))

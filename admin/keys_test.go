@@ -80,11 +80,70 @@ func TestAKeyMakesNoStrongerKey(t *testing.T) {
 	op.refuses(403, "insufficient_scope", "POST", "/keys/"+strong+"/rotate", nil)
 	weak := op.does("POST", "/keys", map[string]any{"name": "weak", "scopes": []string{"keys:read"}})["id"].(string)
 	op.refuses(403, "insufficient_scope", "PATCH", "/keys/"+weak, map[string]any{"scopes": []string{"users:write"}})
+	// Nor do they take off a stronger key what holds it.
+	op.refuses(403, "insufficient_scope", "PATCH", "/keys/"+strong, map[string]any{"allow": []string{}})
+	op.does("POST", "/keys/"+strong+"/disable", nil)
+	op.refuses(403, "insufficient_scope", "POST", "/keys/"+strong+"/enable", nil)
 }
 
-func TestAKeyInTheAddressIsRefused(t *testing.T) {
+// The key of a service may ask about other keys, which is a right of ours like the others.
+func TestAKeyGivesAServiceNoRightThatItLacks(t *testing.T) {
 	op := onSQLite(t)
-	if a := op.refuses(400, "bad_request", "GET", "/users?key="+op.key, nil); strings.Contains(a.text, op.key) {
-		t.Error("the answer repeats the key")
-	}
+	service := op.does("POST", "/services", map[string]any{"name": "gateway"})["id"]
+	asks := map[string]any{"name": "x", "owner_type": "service", "owner_id": service, "scopes": []string{"keys:verify"}}
+	strong := op.does("POST", "/keys", asks)["id"].(string)
+	op.key = op.makeKey(apikeys.New{Scopes: []string{"keys:write"}})
+	op.refuses(403, "insufficient_scope", "POST", "/keys", asks)
+	op.refuses(403, "insufficient_scope", "POST", "/keys/"+strong+"/rotate", nil)
+	asks["scopes"] = []string{"users:write"} // which is none of ours here
+	weak := op.does("POST", "/keys", asks)["id"].(string)
+	op.refuses(403, "insufficient_scope", "PATCH", "/keys/"+weak, map[string]any{"scopes": []string{"keys:verify"}})
+}
+
+// There are moments that are taken for none, and moments that JSON can't say.
+func TestNoDateMakesAKeyOfTheAPIEternal(t *testing.T) {
+	onEach(t, func(t *testing.T, op *operator) {
+		id := op.does("POST", "/keys", map[string]any{"name": "x"})["id"].(string)
+		for _, at := range []string{"0001-01-01T00:00:00Z", "0001-01-01T00:00:00.0000001Z", "0000-01-01T00:00:00+23:00"} {
+			op.refuses(422, "invalid", "PATCH", "/keys/"+id, map[string]any{"expires_at": at})
+			if a := op.ask("POST", "/keys", map[string]any{"name": "x", "expires_at": at}); a.status < 300 && a.body["expires_at"] == nil {
+				t.Errorf("a key that expires at %s does not expire", at)
+			}
+		}
+		for _, at := range []string{"0000-01-01T00:00:00+23:00", "1500-01-01T00:00:00Z"} {
+			op.refuses(422, "invalid", "POST", "/keys", map[string]any{"name": "x", "not_before": at})
+		}
+		op.items("/keys", "2")
+	})
+}
+
+// A key in an address is in logs that we don't know of: whoever sent it there, it is over.
+func TestAKeyInTheAddressIsRefusedAndRevoked(t *testing.T) {
+	onEach(t, func(t *testing.T, op *operator) {
+		for _, where := range []string{"/users?key=KEY", "/users?%6Bey=%6DKEY", "/users?key=a&key=KEY;b", "/openapi.json?KEY", "/nowhere?a=KEY", "/keys/KEY", "/keys/x/%6DKEY"} {
+			for _, n := range []apikeys.New{{}, {Allow: []string{"192.0.2.1"}}} {
+				key := op.makeKey(n)
+				shown := strings.NewReplacer("%6DKEY", "%6D"+key[1:], "KEY", key).Replace(where)
+				if a := op.refuses(400, "bad_request", "GET", shown, nil, "Authorization", ""); strings.Contains(a.text, key) {
+					t.Errorf("%s: the answer repeats the key", where)
+				}
+				if k := op.does("GET", "/keys/"+idOf(key), nil); k["status"] != "leaked" {
+					t.Errorf("%s: the key is %s", where, k["status"])
+				}
+				events := op.does("GET", "/audit?ref="+idOf(key), nil)["items"].([]any)
+				if newest := events[0].(map[string]any); newest["action"] != "key.leak" || newest["actor"] != "server" {
+					t.Errorf("%s: the audit log has %v", where, newest)
+				}
+				if strings.Contains(op.log.String(), key) {
+					t.Errorf("%s: the log tells the key", where)
+				}
+			}
+		}
+		// Who only knows the id of a key ends nothing with it.
+		good := op.makeKey(apikeys.New{})
+		op.refuses(400, "bad_request", "GET", "/users?key="+good[:len(good)-1]+"x", nil)
+		if k := op.does("GET", "/keys/"+idOf(good), nil); k["status"] != "active" {
+			t.Errorf("a forged key made the good one %s", k["status"])
+		}
+	})
 }
