@@ -32,11 +32,17 @@ func notWithout(t *testing.T, x *worker) {
 	notNow(t, "sign in", x.send(call{op: opAuthorize, on: x.user, arg: x.app.ID, method: "GET", path: "/authorize?client_id=" + x.app.ID +
 		"&redirect_uri=https%3A%2F%2Fapp.example%2Fcallback&response_type=code&scope=openid&code_challenge_method=S256&code_challenge=" + challenge(verifier), read: readCode}))
 	notNow(t, "add user", x.send(x.addingUser("nobody@example.com", "")))
-	notNow(t, "ready", x.send(call{op: "get /readyz", method: "GET", path: "/readyz"}).withRetry())
 }
 
-// withRetry is for /readyz, whose reader needs no advice.
-func (r reply) withRetry() reply { r.Retry = "1"; return r }
+// notReady asks whether to send requests here. The answer is no within two seconds: a look takes
+// one at most, and what it saw is good for one.
+func notReady(t *testing.T, c *client, away time.Duration) {
+	t.Helper()
+	got := c.send(call{op: "get /readyz", method: "GET", path: "/readyz"})
+	if away > 2*time.Second && got.Status != http.StatusServiceUnavailable || got.took > promptly {
+		t.Errorf("ready after the database was away for %s: %d %s", away.Round(time.Millisecond), got.Status, got.Broken)
+	}
+}
 
 // backWithin waits until a refresh succeeds again.
 func backWithin(t *testing.T, x *worker, most time.Duration) {
@@ -95,9 +101,11 @@ func away(t *testing.T, number uint64, url, database string, leave, come func())
 	w.Run(workers, func() {
 		time.Sleep(500 * time.Millisecond)
 		leave()
+		left := time.Now()
 		time.Sleep(100 * time.Millisecond)
-		for end := time.Now().Add(3 * time.Second); time.Now().Before(end); {
+		for time.Since(left) < 3*time.Second {
 			fromMemory(t, watcher.client)
+			notReady(t, watcher.client, time.Since(left))
 			notWithout(t, watcher)
 		}
 		come()
