@@ -1,0 +1,101 @@
+package upstream
+
+import "time"
+
+// A Provider is somebody who signs people in for us, as it is stored and shown to operators.
+// The secret is sealed and never in JSON.
+type Provider struct {
+	// ID is "prv_…". It never changes: identities name it.
+	ID string `json:"id"`
+	// Name is the {provider} of /login/{provider}: a lower-case letter or digit and up to 39 more,
+	// or hyphens. It is unique.
+	Name string `json:"name"`
+	// Title is what the button says. Empty: the kind's own.
+	Title string `json:"title,omitempty"`
+	// Kind is a row of the table of kinds: see [Kinds].
+	Kind string `json:"kind"`
+	// Issuer is the issuer identifier of OpenID Connect providers, compared byte for byte. Empty:
+	// the kind's own. For microsoft it may have {tenantid} in it.
+	Issuer string `json:"issuer,omitempty"`
+	// ClientID is who we are there.
+	ClientID string `json:"client_id"`
+	// SealedSecret is the client secret (for apple, the .p8 private key), sealed with the
+	// associated data of [SecretAAD]. Empty: a public client.
+	SealedSecret []byte `json:"-"`
+	// Scopes are asked for. Empty: the kind's own.
+	Scopes []string `json:"scopes,omitempty"`
+
+	// The addresses override the kind's or the discovery's.
+	AuthorizeURL string `json:"authorize_url,omitempty"`
+	TokenURL     string `json:"token_url,omitempty"`
+	UserInfoURL  string `json:"userinfo_url,omitempty"`
+	EmailsURL    string `json:"emails_url,omitempty"` // GitHub's list of addresses
+	JWKSURL      string `json:"jwks_url,omitempty"`
+
+	// Mapping is from a claim of ours to a path in the provider's answer, with dots between its
+	// steps: "sub": "id", "email": "user.mail". It goes before the kind's own.
+	Mapping map[string]string `json:"mapping,omitempty"`
+	// Algorithms are the ones that its ID tokens may be signed with. Empty: RS256, or the kind's.
+	Algorithms []string `json:"algorithms,omitempty"`
+	// Options are the kind's own: apple's team_id and key_id, discord's guild, github's host,
+	// gitlab's host, microsoft's tenant. See docs/how-to/providers.md.
+	Options map[string]string `json:"options,omitempty"`
+
+	// LinkBy says how a person who arrives finds an account that is there: one of the Link…
+	// constants. Empty: never.
+	LinkBy string `json:"link_by,omitempty"`
+	// Authoritative are the e-mail domains for which the provider is believed. "*" is all of them.
+	Authoritative []string `json:"authoritative,omitempty"`
+	// SignUp says who may make an account by arriving: one of the SignUp… constants. Empty: open.
+	SignUp string `json:"sign_up,omitempty"`
+	// Domains limit SignUp, and suggest the provider on the sign-in page.
+	Domains []string `json:"domains,omitempty"`
+	// Roles give roles of administration, by explicit rule only.
+	Roles []RoleRule `json:"roles,omitempty"`
+	// SessionLife is SessionFollows, or empty: as long as every session.
+	SessionLife string `json:"session_life,omitempty"`
+	// KeepTokens asks for the provider's tokens to be handed out in [Identity.Tokens].
+	KeepTokens bool `json:"keep_tokens,omitempty"`
+	// Organization is whose provider it is. Empty: everybody's.
+	Organization string `json:"organization,omitempty"`
+
+	CreatedAt  time.Time `json:"created_at"`
+	UpdatedAt  time.Time `json:"updated_at"`
+	DisabledAt time.Time `json:"disabled_at,omitzero"` // zero: it is enabled
+}
+
+// The values of [Provider.LinkBy], [Provider.SignUp] and [Provider.SessionLife].
+const (
+	LinkNone          = "none"
+	LinkVerifiedEmail = "verified-email"
+
+	SignUpOpen    = "open"
+	SignUpInvite  = "invite"  // only accounts that are there already
+	SignUpDomains = "domains" // only e-mail addresses of Domains, verified
+
+	SessionFollows = "follow-upstream" // no longer than the provider's token says
+)
+
+// A RoleRule gives a role to whoever has a value in a claim, or in a list of values. The
+// claim "groups" is [Identity.Groups].
+type RoleRule struct {
+	Claim string `json:"claim"`
+	Value string `json:"value"`
+	Role  string `json:"role"`
+}
+
+// Enabled says whether people may sign in with it.
+func (p *Provider) Enabled() bool { return p.DisabledAt.IsZero() }
+
+// SecretAAD is the associated data that the secret of a provider is sealed with.
+func SecretAAD(id string) string { return "provider/" + id }
+
+// Check says in one sentence what is wrong with a provider, in the words of an operator. The
+// error is an [*Invalid]. It asks nobody.
+func (p *Provider) Check() error { return nil }
+
+// An Invalid is a provider that can't be one. Field is the JSON name.
+type Invalid struct{ Field, Problem string }
+
+// Error returns both.
+func (e *Invalid) Error() string { return "upstream: " + e.Field + " " + e.Problem }

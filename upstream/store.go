@@ -1,0 +1,38 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// What a [Store] answers.
+var (
+	// ErrExists: there is a provider with this name or id.
+	ErrExists = errors.New("upstream: there is a provider with this name")
+	// ErrChanged: somebody else changed or removed the provider meanwhile.
+	ErrChanged = errors.New("upstream: the provider was changed meanwhile")
+	// ErrNotFound: there is no such provider.
+	ErrNotFound = errors.New("upstream: there is no such provider")
+	// ErrSpent: the state was used before.
+	ErrSpent = errors.New("upstream: the state was used before")
+)
+
+// A Store remembers providers and which states were used.
+//
+// Every method is one transaction: it happens completely or not at all, and once, whatever else
+// is happening at the same time and in however many copies of the server.
+type Store interface {
+	// Providers returns all, the disabled ones too, by name. There are at most a few hundred.
+	Providers(ctx context.Context) ([]Provider, error)
+	// AddProvider remembers a new one, or returns [ErrExists].
+	AddProvider(ctx context.Context, p Provider) error
+	// SetProvider puts is in the place of was, if was is still what is there (its UpdatedAt says
+	// so); otherwise it returns [ErrChanged] or [ErrNotFound]. A name that is taken is [ErrExists].
+	SetProvider(ctx context.Context, is, was Provider) error
+	// RemoveProvider forgets a provider and the identities that name it, or returns [ErrNotFound].
+	RemoveProvider(ctx context.Context, id string, now time.Time) error
+	// SpendState remembers until a time that a state was used. Of any number of calls with the same
+	// id, one returns nil, and the others [ErrSpent].
+	SpendState(ctx context.Context, id string, until time.Time) error
+}
