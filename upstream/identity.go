@@ -23,9 +23,11 @@ type Identity struct {
 	// Claims are standard claims of OpenID Connect Core §5.1 as the provider has them, mapped: a
 	// JSON object of at most 16 KiB. email and email_verified are not among them.
 	Claims json.RawMessage
-	Groups []string // mapped, at most 200
-	AMR    []string // of the ID token, at most 10
-	ACR    string
+	Groups []string // mapped, at most 1,000
+	// Roles are those of administration that the provider's rules give: [Provider.Roles]. Each once.
+	Roles []string
+	AMR   []string // of the ID token, at most 10
+	ACR   string
 	// AuthTime is when the person proved to the provider who they are; zero if it did not say.
 	AuthTime time.Time
 	// ExpiresAt is when the provider's token ends; zero if it did not say.

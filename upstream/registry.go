@@ -24,7 +24,8 @@ type Config struct {
 	Allow []string
 	// RootCAs verify the providers. The default is the system's.
 	RootCAs *x509.CertPool
-	// Log gets a line for each refusal whose cause is a provider. The default is [slog.Default].
+	// Log gets a line when a provider is found to be away, and when it is back. What a sign-in is
+	// refused for is in the error, for the caller's log. The default is [slog.Default].
 	Log *slog.Logger
 }
 
@@ -73,8 +74,9 @@ func (g *Registry) ByName(ctx context.Context, name string, now time.Time) (Prov
 var ErrUnknown = &Refusal{Code: "unknown_provider", Words: "There is no way to sign in by that name. Choose one from the sign-in page."}
 
 // Begin starts a sign-in with a provider: it gives the browser a cookie and returns the address
-// to send it to. An error is a [*Refusal], or ours.
-func (g *Registry) Begin(ctx context.Context, w http.ResponseWriter, name string, to Purpose, now time.Time) (authorizationURL string, err error) {
+// to send it to. An error is a [*Refusal], or ours. Of the sign-ins that a browser began and did
+// not finish, the latest few are kept: r says which there are.
+func (g *Registry) Begin(w http.ResponseWriter, r *http.Request, name string, to Purpose, now time.Time) (authorizationURL string, err error) {
 	return "", ErrUnknown
 }
 
