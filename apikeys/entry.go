@@ -25,6 +25,7 @@ type entry struct {
 	allow     []netip.Prefix
 	deny      []netip.Prefix
 	audience  []string
+	createdAt time.Time
 	policy    string // RateLimit-Policy
 	principal bearer.Principal
 	readAt    int64 // when its read started, in nanoseconds since 1970
@@ -37,7 +38,7 @@ func newEntry(k Key, owner bool, readAt int64, was *state) *entry {
 		id: k.ID, kind: k.Kind, ownerType: k.OwnerType, ownerID: k.OwnerID,
 		stands: owner && !k.Disabled && k.RevokedAt.IsZero(),
 		from:   nanos(k.NotBefore), to: nanos(k.ends()),
-		allow: prefixes(k.Allow), deny: prefixes(k.Deny), audience: k.Audience,
+		allow: prefixes(k.Allow), deny: prefixes(k.Deny), audience: k.Audience, createdAt: k.CreatedAt,
 		readAt: readAt,
 	}
 	copy(e.digest[:], k.Digest)
@@ -99,6 +100,11 @@ func prefixes(all []string) []netip.Prefix {
 		}
 	}
 	return out
+}
+
+// good says whether the key may be used at all at a moment, in nanoseconds since 1970.
+func (e *entry) good(at int64) bool {
+	return e.stands && (e.from == 0 || at >= e.from) && (e.to == 0 || at < e.to)
 }
 
 // permits says whether a key may be used from an address. Where there are lists, an address

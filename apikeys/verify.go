@@ -39,6 +39,7 @@ type Answer struct {
 	Kind      string
 	OwnerType string
 	Audience  []string
+	CreatedAt time.Time
 	Policy    string    // the RateLimit-Policy header; empty: there is no limit
 	Left      Remaining // of the limit that is nearest to its end
 }
@@ -61,7 +62,7 @@ func (r *Registry) Check(ctx context.Context, ask Ask, now time.Time) (Answer, e
 		return Answer{}, err
 	}
 	at := now.UnixNano()
-	if !e.stands || e.from != 0 && at < e.from || e.to != 0 && at >= e.to {
+	if !e.good(at) {
 		return Answer{}, ErrInvalid
 	}
 	switch {
@@ -75,7 +76,7 @@ func (r *Registry) Check(ctx context.Context, ask Ask, now time.Time) (Answer, e
 			return Answer{}, &Denied{"insufficient_scope", missing}
 		}
 	}
-	answer := Answer{Principal: e.principal, Kind: e.kind, OwnerType: e.ownerType, Audience: e.audience, Policy: e.policy}
+	answer := Answer{Principal: e.principal, Kind: e.kind, OwnerType: e.ownerType, Audience: e.audience, CreatedAt: e.createdAt, Policy: e.policy}
 	if len(e.state.buckets) > 0 {
 		left, refused := spend(e.state.buckets, at)
 		if answer.Left = left; refused != nil {
@@ -84,6 +85,31 @@ func (r *Registry) Check(ctx context.Context, ask Ask, now time.Time) (Answer, e
 	}
 	e.state.use(at, ask.Address)
 	return answer, nil
+}
+
+// Stands says whether the key of an id is good at this moment, without anybody showing it: for
+// what came from a key and is gone with it. It is no use of the key. What is remembered is
+// answered without I/O; an error says nothing about the key.
+func (r *Registry) Stands(ctx context.Context, id string, now time.Time) (bool, error) {
+	n, ok := secret.ParseBase62(id)
+	if len(id) != idLen || !ok {
+		return false, nil
+	}
+	e, err := r.cached().get(ctx, id, n, now.UnixNano())
+	return e != nil && e.good(now.UnixNano()), err
+}
+
+// Recognise returns the id of a good key that somebody holds, from wherever and however often
+// it is shown, or [ErrInvalid]. It is no use of the key.
+func (r *Registry) Recognise(ctx context.Context, presented string, now time.Time) (string, error) {
+	e, err := r.find(ctx, presented, now.UnixNano())
+	if err != nil {
+		return "", err
+	}
+	if !e.good(now.UnixNano()) {
+		return "", ErrInvalid
+	}
+	return e.id, nil
 }
 
 // find returns the entry whose secret was presented.

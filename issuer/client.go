@@ -49,6 +49,9 @@ type Client struct {
 	CreatedAt         time.Time       `json:"-"`
 	UpdatedAt         time.Time       `json:"-"`
 	DisabledAt        time.Time       `json:"-"` // zero if enabled
+
+	// Key is the API key that the client is: then it is in no database.
+	Key *APIKey `json:"-"`
 }
 
 // A ClientSecret is one secret of a client. A client has two while one is being replaced.

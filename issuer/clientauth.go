@@ -21,6 +21,7 @@ const maxBasic = 4 << 10
 // the request URI". Addresses end in logs and histories.
 var inBodyOnly = []string{
 	"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "access_token", "password",
+	"subject_token", "actor_token",
 }
 
 // postForm is [parseForm] for what programs send: a POST, with nothing secret in its address.
@@ -135,6 +136,8 @@ func basicProof(header string) (proof, bool) {
 // with the method that it is registered for, and with no other: whoever may choose chooses
 // the weakest. The client is shared and must not be changed.
 //
+// An API key is a client too, whose client_id is the key's id and whose secret is the key.
+//
 // An unknown client, a disabled one, a wrong secret, an expired one and a wrong method get
 // the same answer.
 func (p *Provider) authenticate(r *http.Request, f form, now time.Time) (*Client, error) {
@@ -150,8 +153,14 @@ func (p *Provider) authenticate(r *http.Request, f form, now time.Time) (*Client
 	if shown.method == "private_key_jwt" {
 		return p.verifyAssertion(r.Context(), shown, now)
 	}
+	if p.isKeyOf(shown.id, shown.secret) {
+		return p.authenticateKey(r, shown, now)
+	}
 	client, err := p.prover(r.Context(), shown)
 	if err != nil {
+		if _, unproven := errors.AsType[*Error](err); unproven && maybeKey(shown) {
+			return p.authenticateKey(r, shown, now) // a key that another system made has no form of its own
+		}
 		return nil, err
 	}
 	if !client.authenticatesBy(shown.method) {

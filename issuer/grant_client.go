@@ -3,12 +3,15 @@ package issuer
 import (
 	"context"
 	"slices"
-	"time"
 )
 
 // ownToken gives a client a token for itself, RFC 6749 §4.4. There is no refresh token, §4.4.3,
 // and no person: nothing that is about one. A JWT costs nothing but its signature.
-func (p *Provider) ownToken(ctx context.Context, client *Client, f form, now time.Time) (tokens, error) {
+func (p *Provider) ownToken(ctx context.Context, q *tokenRequest) (tokens, error) {
+	client, f, now := q.client, q.form, q.now
+	if client.Key != nil {
+		return p.keyToken(client, f, now)
+	}
 	if client.Public() {
 		// §4.4: "The client credentials grant type MUST only be used by confidential clients."
 		return tokens{}, refuse("unauthorized_client", "A public client can't get a token for itself.")

@@ -49,7 +49,8 @@ var codeChecks = []struct {
 // The tokens are signed before the code is spent, so that a code is never lost to a failure
 // of ours, and they are only given out if spending it succeeds, so that it never buys tokens
 // twice.
-func (p *Provider) redeemCode(ctx context.Context, client *Client, f form, now time.Time) (tokens, error) {
+func (p *Provider) redeemCode(ctx context.Context, q *tokenRequest) (tokens, error) {
+	client, f, now := q.client, q.form, q.now
 	code := f.get("code")
 	if code == "" {
 		return tokens{}, refuse("invalid_request", "The parameter code is missing.")

@@ -9,7 +9,8 @@ import (
 // refresh exchanges a refresh token, RFC 6749 §6: each use moves its family to the next
 // generation. As with a code, the tokens are signed before the family moves and only given
 // out if it did.
-func (p *Provider) refresh(ctx context.Context, client *Client, f form, now time.Time) (tokens, error) {
+func (p *Provider) refresh(ctx context.Context, q *tokenRequest) (tokens, error) {
+	client, f, now := q.client, q.form, q.now
 	text := f.get("refresh_token")
 	if text == "" {
 		return tokens{}, refuse("invalid_request", "The parameter refresh_token is missing.")

@@ -20,6 +20,14 @@ type minting struct {
 	now      time.Time
 }
 
+// life is how long the access token is good.
+func (p *Provider) life(m minting) time.Duration {
+	if m.client.Key == nil {
+		return p.AccessTTL
+	}
+	return m.client.Key.tokenLife(p.AccessTTL, m.now)
+}
+
 // mintAccess makes an access token. An opaque one comes with the row to remember: it is good
 // only after that was stored.
 func (p *Provider) mintAccess(m minting) ([]byte, *AccessToken, error) {
@@ -35,11 +43,13 @@ func (p *Provider) mintAccess(m minting) ([]byte, *AccessToken, error) {
 	return token, nil, err
 }
 
-// accessClaims writes the claims of RFC 9068 §2.2, and two of ours: sid, and aid, the
-// authorization that the token came from and can be revoked with.
+// accessClaims writes the claims of RFC 9068 §2.2, and ours: sid, and what the token came from
+// and is gone with: aid, the authorization, or akid, the API key.
 func (p *Provider) accessClaims(o *object, m minting, jti string) {
 	o.str("iss", p.Issuer)
-	if m.a == nil {
+	if key := m.client.Key; key != nil {
+		o.str("sub", key.Subject)
+	} else if m.a == nil {
 		// §2.2: without a resource owner, "the value of sub SHOULD correspond to an identifier
 		// the authorization server uses to indicate the client application".
 		o.str("sub", m.client.ID)
@@ -52,11 +62,14 @@ func (p *Provider) accessClaims(o *object, m minting, jti string) {
 		o.oneOrMany("aud", m.audience)
 	}
 	o.str("client_id", m.client.ID)
-	o.num("exp", m.now.Add(p.AccessTTL).Unix())
+	o.num("exp", m.now.Add(p.life(m)).Unix())
 	o.num("iat", m.now.Unix())
 	o.str("jti", jti)
 	if len(m.scopes) > 0 {
 		o.words("scope", m.scopes)
+	}
+	if m.client.Key != nil {
+		o.str("akid", m.client.Key.ID)
 	}
 	if m.a == nil {
 		return

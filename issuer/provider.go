@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -31,6 +32,11 @@ type Config struct {
 	Login func(*http.Request) (Login, bool, error)
 	// EndSession ends a session and clears the browser's cookie.
 	EndSession func(ctx context.Context, w http.ResponseWriter, sessionID string) error
+	// APIKeys knows the API keys. Nil: there are none.
+	APIKeys APIKeys
+	// Address says where a request comes from: API keys may be bound to networks. Nil: nobody
+	// knows, and such keys are refused.
+	Address func(*http.Request) netip.Addr
 	// JWKS fetches the keys of a client that registered a jwks_uri.
 	JWKS func(ctx context.Context, url string) ([]byte, error)
 

@@ -25,7 +25,8 @@ type shown struct {
 	Session       string    `json:"sid"`
 	AuthTime      int64     `json:"auth_time"`
 	ACR           string    `json:"acr"`
-	Authorization string    `json:"aid"` // empty: the client has it for itself
+	Authorization string    `json:"aid"`  // empty: the client has it for itself
+	Key           string    `json:"akid"` // the API key that it came from, or empty
 
 	// standing is nil until it was read.
 	standing *Standing
@@ -84,6 +85,12 @@ func (p *Provider) recogniseOpaque(ctx context.Context, id, text string, now tim
 // against says what stands against a token at this moment, or "" if it is good. It costs one
 // read, or none if that was made to recognise it.
 func (p *Provider) against(ctx context.Context, s *shown, now time.Time) (string, error) {
+	if s.Key != "" {
+		stands, err := p.keyStands(ctx, s.Key, now)
+		if err != nil || !stands {
+			return "the API key that it came from is gone, disabled or expired", err
+		}
+	}
 	if s.standing == nil {
 		st, err := p.standingOf(ctx, s, now)
 		if errors.Is(err, ErrNotFound) {
@@ -99,7 +106,9 @@ func (p *Provider) against(ctx context.Context, s *shown, now time.Time) (string
 
 func (p *Provider) standingOf(ctx context.Context, s *shown, now time.Time) (Standing, error) {
 	if s.Authorization == "" {
-		return p.Store.ClientTokenStanding(ctx, s.ClientID, s.ID)
+		st, err := p.Store.ClientTokenStanding(ctx, s.ClientID, s.ID)
+		st.ClientGone = st.ClientGone && s.Key == "" // a key is no client that is stored
+		return st, err
 	}
 	return p.Store.Standing(ctx, s.Authorization, s.ID, now)
 }

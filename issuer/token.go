@@ -4,13 +4,23 @@ import (
 	"context"
 	"maps"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
 )
 
-// A grant gets tokens for a client that is authenticated and registered for it.
-type grant func(p *Provider, ctx context.Context, client *Client, f form, now time.Time) (tokens, error)
+// A grant gets tokens for a client that is authenticated and registered for it. A token exchange
+// may come without a client, see [subjectTypes].
+type grant func(p *Provider, ctx context.Context, q *tokenRequest) (tokens, error)
+
+// A tokenRequest is a request to the token endpoint.
+type tokenRequest struct {
+	client  *Client // nil: no client is named, or it is the API key that is exchanged
+	form    form
+	address netip.Addr // where it comes from; the zero Addr if that is not known
+	now     time.Time
+}
 
 // grants is every grant type we speak. Discovery publishes their names, and there is no other
 // list: to add a grant type, write it and add it here.
@@ -18,6 +28,7 @@ var grants = map[string]grant{
 	"authorization_code": (*Provider).redeemCode,
 	"client_credentials": (*Provider).ownToken,
 	"refresh_token":      (*Provider).refresh,
+	grantExchange:        (*Provider).exchange,
 }
 
 // Grants returns the grant types of the token endpoint, in order of their names.
@@ -30,6 +41,7 @@ type tokens struct {
 	scopes  []string
 	id      []byte // empty: none
 	refresh string // empty: none
+	issued  string // issued_token_type of a token exchange, RFC 8693 §2.2.1; empty: it is none
 }
 
 // Token is the token endpoint, RFC 6749 §3.2.
@@ -42,21 +54,27 @@ func (p *Provider) Token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	client, err := p.authenticate(r, f, now)
-	if err != nil {
-		return err
-	}
+	q := &tokenRequest{form: f, address: p.address(r), now: now}
 	kind := f.get("grant_type")
+	alone := p.comesAlone(r, f)
+	if !alone {
+		if q.client, err = p.authenticate(r, f, now); err != nil {
+			return err
+		}
+	}
 	run, known := grants[kind]
 	switch {
 	case kind == "":
 		return refuse("invalid_request", "The parameter grant_type is missing.")
 	case !known:
 		return refuse("unsupported_grant_type", "grant_type must be one of: %s.", strings.Join(Grants(), ", "))
-	case !client.allows(kind):
+	case kind == grantExchange && !alone && q.client.Key != nil:
+		// RFC 6749 §2.3: "The client MUST NOT use more than one authentication method in each request."
+		return refuse("invalid_request", "There are two credentials: send an API key as subject_token only.")
+	case !alone && !q.client.allows(kind):
 		return refuse("unauthorized_client", "This client is not registered for the grant type %s.", kind)
 	}
-	got, err := run(p, r.Context(), client, f, now)
+	got, err := run(p, r.Context(), q)
 	if err != nil {
 		return err
 	}
@@ -69,6 +87,7 @@ func (t tokens) write(w http.ResponseWriter) error {
 	o := newObject()
 	defer o.free()
 	o.token("access_token", t.access)
+	o.set("issued_token_type", t.issued)
 	o.str("token_type", "Bearer")
 	o.num("expires_in", int64(t.life/time.Second))
 	o.words("scope", t.scopes)

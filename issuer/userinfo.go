@@ -28,6 +28,16 @@ func (p *Provider) UserInfo(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return errToken("The access token is not one that was issued here, or it is expired.")
 	}
+	if s.Key != "" {
+		// There is nobody to tell about, but whether the key is good comes first.
+		why, err := p.against(r.Context(), &s, now)
+		if err != nil {
+			return err
+		}
+		if why != "" {
+			return errToken("The access token was revoked, or the API key that it came from is no longer good.").because(errors.New(why))
+		}
+	}
 	scopes := s.scopes()
 	if s.Authorization == "" || !slices.Contains(scopes, "openid") {
 		// RFC 6750 §3.1

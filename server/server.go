@@ -143,6 +143,8 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		RequestKey:   named["request"],
 		Login:        s.login,
 		EndSession:   s.endSession,
+		APIKeys:      keyDoor{s.apiKeys},
+		Address:      address,
 		JWKS:         fetch.New(fetch.Config{Allow: s.cfg.FetchAllow, Log: s.log}).Get,
 		AccessTTL:    s.cfg.AccessTTL,
 		IDTTL:        s.cfg.IDTTL,

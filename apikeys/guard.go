@@ -1,0 +1,70 @@
+package apikeys
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"mintmark/bearer"
+)
+
+// Verifier returns r as a guard asks it, in the process in which the keys are: as the Keys of a
+// [bearer.Config]. Its refusals are those of [Refusal].
+func (r *Registry) Verifier() bearer.Verifier {
+	return bearer.VerifierFunc(func(ctx context.Context, c bearer.Credential, now time.Time) (bearer.Principal, error) {
+		a, err := r.Check(ctx, Ask{Key: c.Text, Address: c.Address}, now)
+		if err != nil {
+			return bearer.Principal{}, Refusal(err)
+		}
+		return a.Principal, nil
+	})
+}
+
+// Revoked refuses whoever has a token that came from a key which is no longer good: it is a
+// Revoked of a [bearer.Config]. It asks what is remembered of keys, as [Registry.Stands].
+func (r *Registry) Revoked(ctx context.Context, p bearer.Principal, now time.Time) error {
+	if p.Key == "" {
+		return nil
+	}
+	stands, err := r.Stands(ctx, p.Key, now)
+	switch {
+	case err != nil:
+		return Refusal(err)
+	case !stands:
+		return bearer.ErrInvalid
+	}
+	return nil
+}
+
+// denials is what a guard says of a good key that is not good for this, by the code of [Denied].
+var denials = map[string]string{
+	"ip_not_allowed":     "The key may not be used from this address.",
+	"wrong_audience":     "The key is not for this service.",
+	"insufficient_scope": "The key does not have the scope that this needs.",
+}
+
+// Refusal turns an error of Check into one of package bearer: there is no other place that does.
+// An error that says nothing about the key becomes [bearer.ErrUnavailable], with the error as its
+// cause, which strangers don't see.
+func Refusal(err error) error {
+	if err == nil {
+		return nil
+	}
+	if denied, ok := errors.AsType[*Denied](err); ok {
+		e := &bearer.Error{Status: http.StatusForbidden, Code: denied.Code, Detail: denials[denied.Code]}
+		if denied.Scope != "" {
+			e.Scopes = []string{denied.Scope}
+		}
+		return e
+	}
+	if many, ok := errors.AsType[*TooMany](err); ok {
+		return &bearer.Error{Status: http.StatusTooManyRequests, Code: "rate_limited",
+			Detail: "The key's rate limit is used up.", RetryAfter: many.RetryAfter}
+	}
+	if errors.Is(err, ErrInvalid) {
+		return bearer.ErrInvalid
+	}
+	return fmt.Errorf("%w: %w", bearer.ErrUnavailable, err)
+}

@@ -1,0 +1,57 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"mintmark/apikeys"
+	"mintmark/issuer"
+)
+
+// keyDoor is the API keys as the issuer asks about them.
+type keyDoor struct{ keys *apikeys.Registry }
+
+// Use implements [issuer.APIKeys].
+func (d keyDoor) Use(ctx context.Context, key string, from netip.Addr, now time.Time) (issuer.APIKey, error) {
+	a, err := d.keys.Check(ctx, apikeys.Ask{Key: key, Address: from}, now)
+	if err != nil {
+		return issuer.APIKey{}, apikeys.Refusal(err)
+	}
+	k := issuer.APIKey{
+		ID: a.Principal.Credential, Subject: a.Principal.Subject, Management: a.OwnerType == apikeys.OwnerInstance,
+		Scopes: a.Principal.Scopes, Audience: a.Audience, CreatedAt: a.CreatedAt, ExpiresAt: a.Principal.ExpiresAt,
+	}
+	if a.Policy != "" {
+		k.RateLimit = a.Left.Header()
+	}
+	return k, nil
+}
+
+// Stands implements [issuer.APIKeys].
+func (d keyDoor) Stands(ctx context.Context, id string, now time.Time) (bool, error) {
+	return d.keys.Stands(ctx, id, now)
+}
+
+// Surrender implements [issuer.APIKeys].
+func (d keyDoor) Surrender(ctx context.Context, key string, from netip.Addr, now time.Time) error {
+	id, err := d.keys.Recognise(ctx, key, now)
+	if err != nil {
+		return apikeys.Refusal(err)
+	}
+	by := apikeys.By{Actor: id, Via: "server", RequestID: RequestID(ctx), At: now}
+	if from.IsValid() {
+		by.Address = from.String()
+	}
+	// Whoever hangs up does not keep the key alive.
+	return d.keys.Revoke(context.WithoutCancel(ctx), id, "by whoever holds it", false, by)
+}
+
+// address is where a request comes from, as the edge sees it.
+func address(r *http.Request) netip.Addr {
+	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
+		return x.address
+	}
+	return remote(r)
+}
