@@ -70,13 +70,29 @@ func (s *Sessions) CookieName() string {
 // It returns [ErrNotFound] if a was disabled or removed, or got another password, since a was
 // read.
 func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Account, amr []string, acr, address string, now time.Time) (Session, error) {
+	return s.BeginWith(w, r, a, Proof{AMR: amr, ACR: acr}, address, now)
+}
+
+// A Proof is how a person has just shown who they are.
+type Proof struct {
+	AMR []string // RFC 8176
+	ACR string
+	// ProviderID, IdP and ProvedAt are those of [Session], if a provider says who it is.
+	ProviderID, IdP string
+	ProvedAt        time.Time
+	// Until is when the session ends at the latest, if that is before Max is over. Zero: it is not.
+	Until time.Time
+}
+
+// BeginWith is [Sessions.Begin] with everything that can be said of the sign-in.
+func (s *Sessions) BeginWith(w http.ResponseWriter, r *http.Request, a Account, how Proof, address string, now time.Time) (Session, error) {
 	ctx := r.Context()
 	old, _, state, err := s.presented(r, now)
 	if err != nil {
 		return Session{}, err
 	}
 	if state == good && old.AccountID == a.ID {
-		renewed := s.fill(old, r, amr, acr, address, now)
+		renewed := s.fill(old, r, how, address, now)
 		cookie := s.sign(&renewed)
 		err := s.Store.RenewSession(ctx, renewed)
 		if err == nil {
@@ -88,7 +104,7 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Account, amr 
 			return Session{}, err
 		}
 	}
-	fresh := s.fill(Session{ID: secret.NewID("ses"), AccountID: a.ID, CreatedAt: now}, r, amr, acr, address, now)
+	fresh := s.fill(Session{ID: secret.NewID("ses"), AccountID: a.ID, CreatedAt: now}, r, how, address, now)
 	cookie := s.sign(&fresh)
 	endID := ""
 	if state != none && old.EndedAt.IsZero() {
@@ -102,9 +118,13 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Account, amr 
 }
 
 // fill writes down one sign-in.
-func (s *Sessions) fill(x Session, r *http.Request, amr []string, acr, address string, now time.Time) Session {
+func (s *Sessions) fill(x Session, r *http.Request, how Proof, address string, now time.Time) Session {
 	x.AuthTime, x.SeenAt, x.ExpiresAt = now, now, now.Add(s.max())
-	x.AMR, x.ACR = amr, acr
+	if !how.Until.IsZero() && how.Until.Before(x.ExpiresAt) {
+		x.ExpiresAt = how.Until
+	}
+	x.AMR, x.ACR = how.AMR, how.ACR
+	x.ProviderID, x.IdP, x.ProvedAt = how.ProviderID, how.IdP, how.ProvedAt
 	x.Address = printable(address, 64)
 	x.UserAgent = printable(r.UserAgent(), 200)
 	return x

@@ -36,9 +36,9 @@ type Account struct {
 type Session struct {
 	ID        string // "ses_…", the sid claim; the 22 characters behind the prefix are the id inside the cookie
 	AccountID string
-	Digest    []byte // SHA-256 of the cookie
-	AuthTime  time.Time
-	AMR       []string // RFC 8176
+	Digest    []byte    // SHA-256 of the cookie
+	AuthTime  time.Time // when the person last signed in here
+	AMR       []string  // RFC 8176
 	ACR       string
 	CreatedAt time.Time
 	SeenAt    time.Time // written at most once a minute
@@ -47,6 +47,13 @@ type Session struct {
 	UserAgent string // at most 200 bytes
 	EndedAt   time.Time
 	EndReason string // "logout", "revoked", "replaced", "expired"
+
+	// ProviderID is the upstream provider that says who it is, and IdP its name at that time.
+	// Both are empty if the person proved it here.
+	ProviderID string
+	IdP        string
+	// ProvedAt is when the person proved it to that provider: zero if it did not say.
+	ProvedAt time.Time
 }
 
 // A Page asks for a part of a list: Limit entries after the id After, in order of id.
@@ -102,7 +109,7 @@ type Store interface {
 	// same transaction, with the reason "replaced".
 	StartSession(ctx context.Context, s Session, of Account, endID string) error
 	// RenewSession gives an unended session of the same account a new cookie digest, AuthTime,
-	// AMR, ACR, SeenAt, ExpiresAt, Address and UserAgent, or returns [ErrNotFound]. The old cookie is dead from then on.
+	// AMR, ACR, SeenAt, ExpiresAt, Address, UserAgent, ProviderID, IdP and ProvedAt, or returns [ErrNotFound]. The old cookie is dead from then on.
 	// Whatever disables the account or changes its password ends the session, and so this needs no more.
 	RenewSession(ctx context.Context, s Session) error
 	// Session returns a session and its account, in any state, or [ErrNotFound].

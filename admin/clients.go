@@ -36,6 +36,7 @@ type Metadata struct {
 	Audience               []string       `json:"audience,omitempty" doc:"The aud of its access tokens; the issuer if there is none"`
 	DefaultMaxAge          *int64         `json:"default_max_age,omitempty" nullable:"true"`
 	RequireAuthTime        *bool          `json:"require_auth_time,omitempty" nullable:"true"`
+	DefaultIdP             *string        `json:"default_idp,omitempty" nullable:"true" doc:"The upstream provider that its people are sent to, by name"`
 	Contacts               []string       `json:"contacts,omitempty"`
 	URI                    *string        `json:"client_uri,omitempty" nullable:"true"`
 	LogoURI                *string        `json:"logo_uri,omitempty" nullable:"true"`

@@ -15,6 +15,7 @@ type Authorization struct {
 	AuthTime  time.Time
 	ACR       string
 	AMR       []string
+	IdP       string // the upstream provider that said who it is, or empty
 	Nonce     string
 	// Offline says that offline_access was granted: it outlives the session's sign-out,
 	// OpenID Connect Core §11.

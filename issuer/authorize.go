@@ -225,6 +225,7 @@ func (p *Provider) answer(w http.ResponseWriter, ctx context.Context, client *Cl
 		AuthTime:      login.AuthTime,
 		ACR:           login.ACR,
 		AMR:           login.AMR,
+		IdP:           login.IdP,
 		Nonce:         q.Nonce,
 		Offline:       slices.Contains(q.Scopes, offlineAccess), // next made sure of the consent
 		CreatedAt:     now,

@@ -241,6 +241,14 @@ func checkHints(a *asking) *Error {
 	if h := a.form.get("login_hint"); len(h) <= 320 {
 		a.req.LoginHint = h
 	}
+	// Two of ours. A hint that names no provider that is there leads to the sign-in page.
+	a.req.IdP = a.client.DefaultIdP
+	if h := a.form.get("idp_hint"); providerName(h) {
+		a.req.IdP = h
+	}
+	if o := a.form.get("organization"); len(o) <= 128 && visible(o) {
+		a.req.Org = o
+	}
 	for _, l := range strings.Fields(a.form.get("ui_locales")) {
 		if len(l) <= 35 && len(a.req.Locales) < 8 {
 			a.req.Locales = append(a.req.Locales, l)

@@ -40,15 +40,18 @@ type Client struct {
 	Audience          []string        `json:"audience,omitempty"` // aud of its access tokens; empty: the issuer
 	DefaultMaxAge     *int64          `json:"default_max_age,omitempty"`
 	RequireAuthTime   bool            `json:"require_auth_time,omitempty"`
-	Contacts          []string        `json:"contacts,omitempty"`
-	URI               string          `json:"client_uri,omitempty"`
-	LogoURI           string          `json:"logo_uri,omitempty"`
-	PolicyURI         string          `json:"policy_uri,omitempty"`
-	TermsURI          string          `json:"tos_uri,omitempty"`
-	Secrets           []ClientSecret  `json:"-"`
-	CreatedAt         time.Time       `json:"-"`
-	UpdatedAt         time.Time       `json:"-"`
-	DisabledAt        time.Time       `json:"-"` // zero if enabled
+	// DefaultIdP is the name of the upstream provider that its people are sent to, if the
+	// request has no idp_hint. It need not be there: then they get the sign-in page.
+	DefaultIdP string         `json:"default_idp,omitempty"`
+	Contacts   []string       `json:"contacts,omitempty"`
+	URI        string         `json:"client_uri,omitempty"`
+	LogoURI    string         `json:"logo_uri,omitempty"`
+	PolicyURI  string         `json:"policy_uri,omitempty"`
+	TermsURI   string         `json:"tos_uri,omitempty"`
+	Secrets    []ClientSecret `json:"-"`
+	CreatedAt  time.Time      `json:"-"`
+	UpdatedAt  time.Time      `json:"-"`
+	DisabledAt time.Time      `json:"-"` // zero if enabled
 
 	// Key is the API key that the client is: then it is in no database.
 	Key *APIKey `json:"-"`

@@ -118,6 +118,7 @@ func (p *Provider) mintID(m minting, person *Person, access []byte, nonce string
 	o.num("exp", m.now.Add(p.IDTTL).Unix())
 	o.num("iat", m.now.Unix())
 	m.a.appendAuthentication(o) // auth_time always, so also if max_age was asked for
+	o.set("idp", m.a.IdP)
 	o.set("nonce", nonce)
 	o.set("sid", m.a.SessionID)
 	o.str("at_hash", halfHash(access))

@@ -58,22 +58,46 @@ func signInReason(q *request, login Login, ok bool, now time.Time) string {
 	case len(q.ACR) > 0 && !slices.Contains(q.ACR, login.ACR):
 		// Core §5.5.1.1
 		return "The sign-in does not meet the essential acr."
-	case fresh(q, login):
+	case fresh(q, login) && proven(q, login):
 		// Whoever signed in for this request has satisfied prompt and max_age: also max_age=0,
 		// and also if reading the consent page took longer than max_age.
 		return ""
+	case q.prompts("login") && login.Unproven:
+		return "prompt=login asks for a new sign-in, and the provider does not say whether this was one."
 	case q.prompts("login"):
 		return "prompt=login asks for a new sign-in."
-	case q.prompts("select_account") && q.Chosen != login.SessionID:
+	case q.prompts("select_account") && q.Chosen != login.SessionID && !fresh(q, login):
 		return "prompt=select_account asks the person to choose."
+	case tooOld(q, login, now) && login.Unproven:
+		return "max_age asks how old the sign-in is, and the provider does not say."
 	case tooOld(q, login, now):
 		return "The sign-in is older than max_age."
 	}
 	return ""
 }
 
-// fresh says whether the person signed in after the request began.
-func fresh(q *request, login Login) bool { return !login.AuthTime.Before(q.begun()) }
+// fresh says whether the person signed in, or arrived from a provider, after the request began.
+func fresh(q *request, login Login) bool {
+	at := login.AuthTime
+	if login.IdP != "" {
+		at = login.ArrivedAt
+	}
+	return !at.Before(q.begun())
+}
+
+// leeway is how far the clock of a provider may be behind ours. A sign-in is begun before it is
+// finished there, so that only the clocks are between the two times.
+const leeway = time.Minute
+
+// proven says whether the person proved who they are after the request began. Whoever arrives
+// from a provider may have done it days ago: it lets those pass that it knows. Only what it
+// says itself counts, and not that we asked it.
+func proven(q *request, login Login) bool {
+	if login.IdP == "" {
+		return true // fresh has compared that time already
+	}
+	return !login.Unproven && !login.AuthTime.Before(q.begun().Add(-leeway))
+}
 
 // tooOld compares max_age with when the person last proved who they are, which isn't when
 // they were last seen. Core §3.1.2.1
@@ -82,7 +106,7 @@ func tooOld(q *request, login Login, now time.Time) bool {
 		return false
 	}
 	// In seconds: as a duration, a large max_age would overflow.
-	return now.Sub(login.AuthTime).Seconds() > float64(*q.MaxAge)
+	return login.Unproven || now.Sub(login.AuthTime).Seconds() > float64(*q.MaxAge)
 }
 
 // needsConsent says whether the person has to be asked.

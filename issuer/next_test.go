@@ -12,6 +12,15 @@ func TestNext(t *testing.T) {
 	old := Login{AccountID: "usr_anna", SessionID: "ses_1", AuthTime: now.Add(-time.Hour), ACR: ACRPassword}
 	fresh := old
 	fresh.AuthTime = begun.Add(time.Second)
+	// Signed in at a provider an hour ago, a second ago there too, and one that does not say.
+	sso := fresh
+	sso.IdP, sso.ACR, sso.ArrivedAt, sso.AuthTime = "corp", ACRFederated, fresh.AuthTime, now.Add(-time.Hour)
+	real := sso
+	real.AuthTime = begun.Add(-30 * time.Second) // its clock is behind
+	mute := sso
+	mute.AuthTime, mute.Unproven = sso.ArrivedAt, true
+	before := mute
+	before.ArrivedAt, before.AuthTime = now.Add(-time.Hour), now.Add(-time.Hour)
 	agreed := []string{"openid", "profile"}
 
 	for _, tt := range []struct {
@@ -53,6 +62,20 @@ func TestNext(t *testing.T) {
 		{"Core 5.5.1.1, an essential acr", Client{}, request{ACR: []string{ACRPassword}}, &old, agreed, "answer"},
 		{"Core 5.5.1.1, an essential acr that this sign-in isn't", Client{}, request{ACR: []string{"better"}}, &old, agreed, "sign in"},
 		{"Core 5.5.1.1, an essential acr that can't be reached", Client{}, request{ACR: []string{"better"}}, &fresh, agreed, "unmet_authentication_requirements"},
+
+		{"federated, nothing special is asked", Client{}, request{}, &mute, agreed, "answer"},
+		{"Core 3.1.2.1, prompt=login, a provider lets the person pass", Client{}, request{Prompt: []string{"login"}}, &sso, agreed, "login_required"},
+		{"Core 3.1.2.1, prompt=login, a provider asks again", Client{}, request{Prompt: []string{"login"}}, &real, agreed, "answer"},
+		{"Core 3.1.2.1, prompt=login, a provider that does not say", Client{}, request{Prompt: []string{"login"}}, &mute, agreed, "login_required"},
+		{"Core 3.1.2.1, prompt=login, from a provider an hour ago", Client{}, request{Prompt: []string{"login"}}, &before, agreed, "sign in"},
+		{"Core 3.1.2.1, max_age, a provider asks again", Client{}, request{MaxAge: seconds(0)}, &real, agreed, "answer"},
+		{"Core 3.1.2.1, max_age, signed in at the provider long ago", Client{}, request{MaxAge: seconds(3599)}, &sso, agreed, "login_required"},
+		{"Core 3.1.2.1, max_age, signed in at the provider recently", Client{}, request{MaxAge: seconds(3601)}, &sso, agreed, "answer"},
+		{"Core 3.1.2.1, max_age, a provider that does not say", Client{}, request{MaxAge: seconds(86400)}, &mute, agreed, "login_required"},
+		{"Core 3.1.2.1, max_age, from a provider that does not say, an hour ago", Client{}, request{MaxAge: seconds(86400)}, &before, agreed, "sign in"},
+		{"Core 3.1.2.1, prompt=select_account, chosen at the provider", Client{}, request{Prompt: []string{"select_account"}}, &mute, agreed, "answer"},
+		{"Core 5.5.1.1, a password and nothing else", Client{}, request{ACR: []string{ACRPassword}}, &mute, agreed, "unmet_authentication_requirements"},
+		{"Core 5.5.1.1, a provider", Client{}, request{ACR: []string{ACRFederated}}, &mute, agreed, "answer"},
 
 		{"Core 3.1.2.6, silently: nobody there", Client{}, request{Prompt: []string{"none"}}, nil, nil, "login_required"},
 		{"Core 3.1.2.6, silently: max_age exceeded", Client{}, request{Prompt: []string{"none"}, MaxAge: seconds(1)}, &old, agreed, "login_required"},

@@ -22,6 +22,16 @@ type Pending struct {
 	SelectAccount bool
 	// Reauthenticate says that somebody is signed in, and has to prove again who they are.
 	Reauthenticate bool
+	// Recent says that the client asks for a sign-in that is not older than MaxAge seconds, or
+	// than this request (0). A provider that does not say how old one is can't satisfy it.
+	Recent bool
+	MaxAge int64
+	// ACR is the essential acr, one of which it must be, or empty.
+	ACR []string
+	// IdP is the name of the provider that the client suggests, and Organization whose providers
+	// are shown besides everybody's. Both may be empty, and neither need be there.
+	IdP          string
+	Organization string
 	// Wants is the account that the client asks for by id_token_hint or claims, or empty.
 	Wants string
 }
@@ -44,7 +54,7 @@ func (p *Provider) Pending(r *http.Request, sealed string) (Pending, error) {
 	if err != nil {
 		return Pending{}, err
 	}
-	return Pending{
+	pending := Pending{
 		ID:             q.ID,
 		Client:         client.clone(),
 		Scopes:         slices.Clone(q.toAllow(client)),
@@ -55,8 +65,16 @@ func (p *Provider) Pending(r *http.Request, sealed string) (Pending, error) {
 		UILocales:      q.Locales,
 		SelectAccount:  q.prompts("select_account"),
 		Reauthenticate: ok && !fresh(q, login) && (q.prompts("login") || tooOld(q, login, now)),
+		Recent:         q.prompts("login") || q.MaxAge != nil,
+		ACR:            slices.Clone(q.ACR),
+		IdP:            q.IdP,
+		Organization:   q.Org,
 		Wants:          q.Subject,
-	}, nil
+	}
+	if q.MaxAge != nil && !q.prompts("login") {
+		pending.MaxAge = *q.MaxAge
+	}
+	return pending, nil
 }
 
 // openBound is open for the pages: to them comes only who was sent there, bound.

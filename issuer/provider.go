@@ -54,9 +54,20 @@ type Config struct {
 type Login struct {
 	AccountID string
 	SessionID string
-	AuthTime  time.Time
-	ACR       string
-	AMR       []string
+	// AuthTime is when the person last proved who they are: the auth_time claim.
+	AuthTime time.Time
+	ACR      string
+	AMR      []string
+
+	// IdP is the upstream provider that says who it is, by name, or empty: the idp claim. The
+	// rest is only of such a sign-in.
+	IdP string
+	// ArrivedAt is when the person came from there. AuthTime may be long before: they were signed
+	// in at the provider already.
+	ArrivedAt time.Time
+	// Unproven says that the provider does not tell when the person proved it. AuthTime is
+	// ArrivedAt then, which satisfies nobody who asks how long ago it was.
+	Unproven bool
 }
 
 // A Provider is the issuer's endpoints. It is safe for concurrent use.

@@ -166,6 +166,8 @@ func (p *Provider) complete(c *Client) error {
 		return invalid("dpop_bound_access_tokens", "is not supported by this version")
 	case c.DefaultMaxAge != nil && (*c.DefaultMaxAge < 0 || *c.DefaultMaxAge > math.MaxInt32):
 		return invalid("default_max_age", "must be a number of seconds, not negative")
+	case c.DefaultIdP != "" && !providerName(c.DefaultIdP):
+		return invalid("default_idp", "must be the name of a provider: lower-case letters, digits and hyphens")
 	case len(c.Contacts) > 10 || slices.ContainsFunc(c.Contacts, func(s string) bool { return s == "" || len(s) > 320 || !plainText(s) }):
 		return invalid("contacts", "must be at most 10 addresses")
 	}
@@ -234,6 +236,12 @@ func (p *Provider) checkKeys(c *Client) error {
 		return invalid("jwks_uri", "must begin with https://")
 	}
 	return nil
+}
+
+// providerName says whether a text could be the name of an upstream provider. Whether there is
+// one, package web finds out when a person needs it.
+func providerName(s string) bool {
+	return s != "" && len(s) <= 40 && s[0] != '-' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 func unique(list []string) bool {

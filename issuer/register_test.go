@@ -123,6 +123,7 @@ func TestRegisterRefuses(t *testing.T) {
 		{"RFC 8707 2, a fragment", func(c *Client) { c.Audience = []string{"https://api.example/#x"} }, "audience"},
 		{"a space in the audience", func(c *Client) { c.Audience = []string{"a b"} }, "audience"},
 		{"an audience", func(c *Client) { c.Audience = []string{"https://api.example", "orders"} }, ""},
+		{"a provider that can't be one", func(c *Client) { c.DefaultIdP = "Google!" }, "default_idp"},
 		{"a negative age", func(c *Client) { c.DefaultMaxAge = &minus }, "default_max_age"},
 		{"a logo that is a script", func(c *Client) { c.LogoURI = "javascript:alert(1)" }, "logo_uri"},
 		{"what is not there yet", func(c *Client) { c.RequirePAR = true }, "require_pushed_authorization_requests"},

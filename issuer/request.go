@@ -33,6 +33,8 @@ type request struct {
 	LoginHint string          `json:"lh,omitzero"`
 	Locales   []string        `json:"l,omitzero"`
 	Claims    json.RawMessage `json:"cl,omitzero"` // the claims parameter, compact
+	IdP       string          `json:"ip,omitzero"` // idp_hint, or the client's default
+	Org       string          `json:"o,omitzero"`  // organization
 	Subject   string          `json:"su,omitzero"` // only this person may be answered about
 	ACR       []string        `json:"ac,omitzero"` // an essential acr: one of these or a refusal
 

@@ -23,12 +23,16 @@ const (
 	pathLogout  = "/logout"
 )
 
-// ACRPassword is the authentication context of a sign-in with a password, and ACRValues
-// has no other yet. It means one factor that somebody can phish; see [RFC 8176] for what
-// amr says about the same sign-in.
+// The authentication contexts. See [RFC 8176] for what amr says about the same sign-in.
 //
 // [RFC 8176]: https://www.rfc-editor.org/rfc/rfc8176
-const ACRPassword = "urn:mintmark:acr:pwd"
+const (
+	// ACRPassword is a sign-in with a password: one factor that somebody can phish.
+	ACRPassword = "urn:mintmark:acr:pwd"
+	// ACRFederated is a sign-in with an upstream provider: as strong as it is there, which
+	// we take its word for.
+	ACRFederated = "urn:mintmark:acr:federated"
+)
 
 // offlineAccess is the scope of OpenID Connect Core §11.
 const offlineAccess = "offline_access"
@@ -52,8 +56,8 @@ var scopeClaims = []struct {
 }
 
 // idTokenClaims is everything that an ID token says besides what it says about the person, in
-// the order in which it is published. OpenID Connect Core §2, Front-Channel Logout §3 for sid.
-var idTokenClaims = []string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid", "at_hash"}
+// the order in which it is published. OpenID Connect Core §2, Front-Channel Logout §3 for sid; idp is ours.
+var idTokenClaims = []string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "idp", "sid", "at_hash"}
 
 var (
 	responseTypes    = []string{"code"}
@@ -61,7 +65,7 @@ var (
 	prompts          = []string{"none", "login", "consent", "select_account"}
 	displays         = []string{"page", "popup", "touch", "wap"}
 	challengeMethods = []string{"S256"}
-	acrValues        = []string{ACRPassword}
+	acrValues        = []string{ACRPassword, ACRFederated}
 	authMethods      = []string{"client_secret_basic", "client_secret_post", "private_key_jwt", "none"}
 	// assertionAlgs are the signatures of a client assertion: asymmetric ones only, RFC 8725 §3.2.
 	assertionAlgs = []string{"RS256", "PS256", "ES256", "ES384", "ES512", "RS384", "RS512", "PS384", "PS512", "EdDSA"}

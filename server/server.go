@@ -214,13 +214,7 @@ func (s *Server) login(r *http.Request) (issuer.Login, bool, error) {
 	if err != nil || !ok {
 		return issuer.Login{}, false, err
 	}
-	return issuer.Login{
-		AccountID: account.ID,
-		SessionID: session.ID,
-		AuthTime:  session.AuthTime,
-		ACR:       session.ACR,
-		AMR:       session.AMR,
-	}, true, nil
+	return web.LoginOf(session, account), true, nil
 }
 
 func (s *Server) endSession(ctx context.Context, w http.ResponseWriter, id string) error {

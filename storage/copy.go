@@ -23,14 +23,15 @@ var everything = []table{
 	{"signing_keys", "id", "alg, generation, public, sealed, created_at, signs_at, revoked_at"},
 	{"named_keys", "name", "sealed, created_at"},
 	{"accounts", "id", "email, email_key, email_verified, name, role, claims, password_hash, created_at, updated_at, disabled_at"},
-	{"sessions", "id", "account_id, digest, auth_time, amr, acr, created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason"},
+	{"sessions", "id", "account_id, digest, auth_time, amr, acr, created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason, " +
+		"provider_id, idp, proved_at"},
 	{"counters", "key", "n, resets_at"},
 	{"setup_codes", "id", "digest, expires_at"},
 	{"clients", "id", "metadata, secrets, secret_hashes, created_at, updated_at, disabled_at"},
 	{"consents", "account_id, client_id", "scopes, granted_at, updated_at"},
 	{"authorizations", "id", "client_id, account_id, session_id, scopes, audience, claims, auth_time, acr, amr, nonce, offline, created_at, " +
 		"redirect_uri, challenge, code_digest, code_expires_at, code_spent_at, bought, seed, generation, rotated_at, idle_until, expires_at, " +
-		"revoked_at, revoke_reason, forget_at"},
+		"revoked_at, revoke_reason, forget_at, idp"},
 	{"access_tokens", "id", "digest, authorization_id, client_id, scopes, audience, issued_at, expires_at"},
 	{"revoked_tokens", "jti", "expires_at"},
 	{"assertions", "client_id, jti", "expires_at"},

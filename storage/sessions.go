@@ -14,11 +14,13 @@ func (s people) StartSession(ctx context.Context, n accounts.Session, of account
 		// then we are refused, or comes after, and then ends the session.
 		lock(`SELECT 1 FROM accounts WHERE id = $1 FOR SHARE`, n.AccountID),
 		do(`INSERT INTO sessions (id, account_id, digest, auth_time, amr, acr,
-				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason)
-			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13
-			WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $2 AND disabled_at = 0 AND password_hash = $14)`,
+				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason,
+				provider_id, idp, proved_at)
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
+			WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $2 AND disabled_at = 0 AND password_hash = $17)`,
 			n.ID, n.AccountID, n.Digest, n.AuthTime, n.AMR, n.ACR,
-			n.CreatedAt, n.SeenAt, n.ExpiresAt, n.Address, n.UserAgent, n.EndedAt, n.EndReason, of.PasswordHash),
+			n.CreatedAt, n.SeenAt, n.ExpiresAt, n.Address, n.UserAgent, n.EndedAt, n.EndReason,
+			n.ProviderID, n.IdP, n.ProvedAt, of.PasswordHash),
 	}
 	if endID != "" {
 		verb = append(verb,
@@ -41,10 +43,10 @@ func (s people) StartSession(ctx context.Context, n accounts.Session, of account
 func (s people) RenewSession(ctx context.Context, n accounts.Session) error {
 	return s.db.try(ctx, accounts.ErrNotFound, do(`
 		UPDATE sessions SET digest = $3, auth_time = $4, amr = $5, acr = $6, seen_at = $7,
-			expires_at = $8, address = $9, user_agent = $10
+			expires_at = $8, address = $9, user_agent = $10, provider_id = $11, idp = $12, proved_at = $13
 		WHERE id = $1 AND account_id = $2 AND ended_at = 0`,
 		n.ID, n.AccountID, n.Digest, n.AuthTime, n.AMR, n.ACR, n.SeenAt,
-		n.ExpiresAt, n.Address, n.UserAgent))
+		n.ExpiresAt, n.Address, n.UserAgent, n.ProviderID, n.IdP, n.ProvedAt))
 }
 
 // Session implements [accounts.Store].
@@ -54,6 +56,7 @@ func (s people) Session(ctx context.Context, id string) (accounts.Session, accou
 	found, err := s.db.get(ctx, append(sessionColumns(&n), accountColumns(&a)...), `
 		SELECT s.id, s.account_id, s.digest, s.auth_time, s.amr, s.acr,
 			s.created_at, s.seen_at, s.expires_at, s.address, s.user_agent, s.ended_at, s.end_reason,
+			s.provider_id, s.idp, s.proved_at,
 			a.id, a.email, a.email_key, a.email_verified, a.name, a.role, a.claims,
 			a.password_hash, a.created_at, a.updated_at, a.disabled_at
 		FROM sessions s JOIN accounts a ON a.id = s.account_id
@@ -71,7 +74,8 @@ func (s people) Session(ctx context.Context, id string) (accounts.Session, accou
 // sessionColumns is where the columns of a session go, in the order of every SELECT here.
 func sessionColumns(n *accounts.Session) into {
 	return into{&n.ID, &n.AccountID, &n.Digest, &n.AuthTime, &n.AMR, &n.ACR,
-		&n.CreatedAt, &n.SeenAt, &n.ExpiresAt, &n.Address, &n.UserAgent, &n.EndedAt, &n.EndReason}
+		&n.CreatedAt, &n.SeenAt, &n.ExpiresAt, &n.Address, &n.UserAgent, &n.EndedAt, &n.EndReason,
+		&n.ProviderID, &n.IdP, &n.ProvedAt}
 }
 
 // TouchSession implements [accounts.Store].
@@ -135,7 +139,8 @@ func (s people) Sessions(ctx context.Context, p accounts.Page, accountID string,
 	if accountID != "" {
 		return all(ctx, s.db, sessionColumns, `
 			SELECT id, account_id, digest, auth_time, amr, acr,
-				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason
+				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason,
+				provider_id, idp, proved_at
 			FROM sessions
 			WHERE account_id = $1 AND id > $2 AND ended_at = 0 AND expires_at > $3
 			ORDER BY id LIMIT $4`,
@@ -143,7 +148,8 @@ func (s people) Sessions(ctx context.Context, p accounts.Page, accountID string,
 	}
 	return all(ctx, s.db, sessionColumns, `
 		SELECT id, account_id, digest, auth_time, amr, acr,
-			created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason
+			created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason,
+			provider_id, idp, proved_at
 		FROM sessions
 		WHERE id > $1 AND ended_at = 0 AND expires_at > $2
 		ORDER BY id LIMIT $3`,

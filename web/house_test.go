@@ -71,7 +71,7 @@ func newHouse(t *testing.T, db *storage.DB) *house {
 		RefreshKey: [32]byte{2}, RequestKey: [32]byte{3},
 		Login: func(r *http.Request) (issuer.Login, bool, error) {
 			x, a, ok, err := sessions.Current(r, time.Now())
-			return issuer.Login{AccountID: a.ID, SessionID: x.ID, AuthTime: x.AuthTime, ACR: x.ACR, AMR: x.AMR}, ok, err
+			return LoginOf(x, a), ok, err
 		},
 		EndSession: func(ctx context.Context, w http.ResponseWriter, id string) error {
 			return sessions.End(ctx, w, id, accounts.ReasonLogout, time.Now())

@@ -12,11 +12,11 @@ import (
 
 // A metadata is what the flags say about a client.
 type metadata struct {
-	redirects, logoutRedirects, scopes, grants, audience                                    []string
-	authMethod, jwksFile, jwksURI, idTokenAlg, accessToken, accessTokenAlg, consent, signed string
-	uri, logo, policy, terms                                                                string
-	requirePKCE, requirePAR, requireDPoP, requireAuthTime                                   bool
-	defaultMaxAge                                                                           time.Duration
+	redirects, logoutRedirects, scopes, grants, audience                                                []string
+	authMethod, jwksFile, jwksURI, idTokenAlg, accessToken, accessTokenAlg, consent, signed, defaultIdP string
+	uri, logo, policy, terms                                                                            string
+	requirePKCE, requirePAR, requireDPoP, requireAuthTime                                               bool
+	defaultMaxAge                                                                                       time.Duration
 }
 
 func (m *metadata) flags(c *cobra.Command) {
@@ -39,6 +39,7 @@ func (m *metadata) flags(c *cobra.Command) {
 	f.BoolVar(&m.requireAuthTime, "require-auth-time", false, "put auth_time into every ID token")
 	f.DurationVar(&m.defaultMaxAge, "default-max-age", 0, "how long ago a person may have signed in")
 	f.StringVar(&m.consent, "consent", "", "whether people are asked: once, always or never")
+	f.StringVar(&m.defaultIdP, "default-idp", "", "name of the provider that its people are sent to")
 	f.StringVar(&m.uri, "client-uri", "", "its home page")
 	f.StringVar(&m.logo, "logo-uri", "", "its logo")
 	f.StringVar(&m.policy, "policy-uri", "", "its privacy policy")
@@ -72,6 +73,7 @@ func (m *metadata) members(c *cobra.Command, stdin io.Reader) (map[string]any, e
 		{"require-auth-time", "require_auth_time", m.requireAuthTime},
 		{"default-max-age", "default_max_age", int64(m.defaultMaxAge / time.Second)},
 		{"consent", "consent", m.consent},
+		{"default-idp", "default_idp", m.defaultIdP},
 		{"client-uri", "client_uri", m.uri},
 		{"logo-uri", "logo_uri", m.logo},
 		{"policy-uri", "policy_uri", m.policy},
