@@ -75,7 +75,8 @@ func (p *Provider) exchange(ctx context.Context, q *tokenRequest) (tokens, error
 // nothing else that could prove who sends it. Some libraries can't leave out the client_id: that
 // of an API key may be there.
 func (p *Provider) comesAlone(r *http.Request, f form) bool {
-	if f.get("grant_type") != grantExchange || !subjectTypes[f.get("subject_token_type")].alone {
+	kind, known := subjectTypes[f.get("subject_token_type")]
+	if f.get("grant_type") != grantExchange || known && !kind.alone { // a type that nobody knows is refused as such
 		return false
 	}
 	shown, refusal := readProof(r, f)

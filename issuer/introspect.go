@@ -33,6 +33,9 @@ func (p *Provider) Introspect(w http.ResponseWriter, r *http.Request) error {
 	o := newObject()
 	defer o.free()
 	// token_type_hint is not needed: our tokens say themselves what they are.
+	if p.looksLikeKey(text) {
+		return p.introspectKey(r.Context(), w, o, client, text, f, now)
+	}
 	if id, generation, ok := p.parseRefresh(text); ok {
 		err = p.introspectRefresh(r.Context(), o, client, id, generation, text, now)
 	} else {

@@ -13,6 +13,8 @@ import (
 // responds with HTTP status code 200 if the token has been revoked successfully or if the client
 // submitted an invalid token".
 //
+// An API key is revoked for whoever shows it: see [Provider.givesUpKey].
+//
 // It answers only after the revocation was stored. If that fails, it fails.
 func (p *Provider) Revoke(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now()
@@ -20,16 +22,24 @@ func (p *Provider) Revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	text := f.get("token")
+	if p.givesUpKey(r, f) {
+		if err := p.surrender(r, text, now); err != nil {
+			return err
+		}
+		return revoked(w)
+	}
 	client, err := p.authenticate(r, f, now) // public clients by their client_id, §5
 	if err != nil {
 		return err
 	}
-	text := f.get("token")
 	if text == "" {
 		return refuse("invalid_request", "The parameter token is missing.")
 	}
 	// token_type_hint only helps to look a token up, §2.1. Ours say themselves what they are.
-	if id, generation, ok := p.parseRefresh(text); ok {
+	if p.looksLikeKey(text) {
+		err = p.surrender(r, text, now)
+	} else if id, generation, ok := p.parseRefresh(text); ok {
 		err = p.revokeRefresh(r.Context(), client, id, generation, text, now)
 	} else {
 		err = p.revokeAccess(r.Context(), client, text, now)
@@ -37,6 +47,10 @@ func (p *Provider) Revoke(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return revoked(w)
+}
+
+func revoked(w http.ResponseWriter) error {
 	w.Header()["Cache-Control"] = noStore
 	w.WriteHeader(http.StatusOK)
 	return nil
