@@ -56,6 +56,9 @@ type Purpose struct {
 	// The rest is for the provider's page and does not come back.
 	LoginHint string   `json:"-"`
 	Prompt    string   `json:"-"` // "", "login", "select_account"
+	// MaxAge asks when the person proved who they are: max_age of OpenID Connect Core §3.1.2.1, with
+	// which auth_time becomes REQUIRED in the ID token. The caller compares [Identity.AuthTime].
+	MaxAge *int64 `json:"-"` // seconds; nil: it does not matter
 	Locales   []string `json:"-"`
 }
 
