@@ -27,8 +27,10 @@
 //     respond.go how the answer goes back.
 //   - clientauth.go says which client sends a request; assertion.go and clientsecret.go how it
 //     proves that.
-//   - grant_*.go is one file for each way to get tokens; mint.go makes them. refresh.go is why
-//     a refresh token can be given twice and used once.
+//   - grant_*.go is one file for each way to get tokens, with grant_exchange.go's table of tokens
+//     that can be exchanged for others; mint.go makes them. apikey.go is API keys, which are
+//     exchanged and are clients, and keyasked.go what is told of one that is shown. refresh.go is
+//     why a refresh token can be given twice and used once.
 //   - userinfo.go, introspect.go and revoke.go are for tokens that come back; shown.go says
 //     what such a token is and what stands against it.
 //   - endsession.go is how a person leaves, register.go how an application is accepted.

@@ -57,10 +57,14 @@ func BenchmarkTokenAgainstTheSignature(b *testing.B) {
 	if err := s.db.Registry().AddClient(b.Context(), client); err != nil {
 		b.Fatal(err)
 	}
-	const form = "grant_type=client_credentials&scope=orders%3Aread"
+	againstTheSignature(b, s, "grant_type=client_credentials&scope=orders%3Aread", func(r *http.Request) { r.SetBasicAuth(client.ID, shown.Reveal()) })
+}
+
+func againstTheSignature(b *testing.B, s *Server, form string, edit func(*http.Request)) {
+	b.Helper()
 	r := httptest.NewRequest("POST", "/oauth/token", nil)
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.SetBasicAuth(client.ID, shown.Reveal())
+	edit(r)
 	body := strings.NewReader(form)
 	r.ContentLength = int64(len(form))
 	token := func() {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"mintmark/accounts"
+	"mintmark/apikeys"
 	"mintmark/issuer"
 	"mintmark/storage/storagetest"
 )
@@ -32,6 +33,14 @@ var prices = map[string]price{
 	"client_credentials, opaque":                      {1, 1},
 	"a client that was not seen for a minute":         {1, 1},
 	"a wrong secret, a token or code that is made up": {0, 0},
+
+	"a token exchange, a key that was seen":                  {0, 0},
+	"a token exchange, a key that was not seen for a minute": {1, 1},
+	"a token exchange, a key that is forged":                 {0, 0},
+	"client_credentials, with an API key":                    {0, 0},
+	"introspection of an API key":                            {0, 0},
+	"introspection of a token from an API key":               {1, 1},
+	"userinfo, with a token from an API key":                 {1, 1},
 
 	"an authorization request of a stranger":                 {0, 0},
 	"the sign-in page of a request":                          {0, 0},
@@ -170,6 +179,7 @@ func TestWhatEachRequestAsksOfTheDatabase(t *testing.T) {
 			s, _ := start(t, func(c *Config) { c.Database = at(t) })
 			m := &meter{t: t, s: s, cookies: map[string]*http.Cookie{}, seen: map[string]bool{}}
 			m.machines()
+			m.keys()
 			m.people()
 			for name := range prices {
 				if !m.seen[name] {
@@ -196,6 +206,33 @@ func (m *meter) machines() {
 	m.pay(junk, 401, "GET", "/userinfo", nil, "Bearer x")
 	m.pay(junk, 200, "POST", "/introspect", url.Values{"token": {token[:len(token)-2]}}, robot.basic)
 	m.pay(junk, 200, "POST", "/revoke", url.Values{"token": {"x"}}, robot.basic)
+}
+
+func (m *meter) keys() {
+	service, err := m.s.apiKeys.AddService(m.t.Context(), "robot", "", apikeys.By{})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	key, token, err := m.s.apiKeys.Make(m.t.Context(), apikeys.New{
+		Name: "key", OwnerType: apikeys.OwnerService, OwnerID: service.ID, Scopes: []string{"a"}, ExpiresAt: time.Now().Add(time.Hour),
+	}, apikeys.By{})
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	forged := m.s.apiKeys.Mint.Issue(key.Kind, key.ID).Reveal()
+	exchange := func(key string) url.Values {
+		return url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:token-exchange"}, "subject_token": {key}, "subject_token_type": {issuer.TokenTypeAPIKey}}
+	}
+	own, basic := url.Values{"grant_type": {"client_credentials"}}, "Basic "+base64.StdEncoding.EncodeToString([]byte(key.ID+":"+token.Reveal()))
+	m.pay("a token exchange, a key that was not seen for a minute", 200, "POST", "/oauth/token", exchange(token.Reveal()))
+	m.s.apiKeys.Heard(time.Now()) // what the background job says
+	access := m.json(m.pay("a token exchange, a key that was seen", 200, "POST", "/oauth/token", exchange(token.Reveal())))["access_token"]
+	m.pay("a token exchange, a key that is forged", 400, "POST", "/oauth/token", exchange(forged))
+	m.pay("a token exchange, a key that is forged", 400, "POST", "/oauth/token", exchange("mm_sk_"+strings.Repeat("A", 43)))
+	m.pay("client_credentials, with an API key", 200, "POST", "/oauth/token", own, basic)
+	m.pay("introspection of an API key", 200, "POST", "/introspect", url.Values{"token": {token.Reveal()}}, basic)
+	m.pay("introspection of a token from an API key", 200, "POST", "/introspect", url.Values{"token": {access}}, basic)
+	m.pay("userinfo, with a token from an API key", 403, "GET", "/userinfo", nil, "Bearer "+access)
 }
 
 func (m *meter) people() {
