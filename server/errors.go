@@ -16,6 +16,7 @@ import (
 	"mintmark/issuer"
 	"mintmark/keys"
 	"mintmark/storage"
+	"mintmark/web"
 )
 
 // A refusal is an error in the words of whoever gets it. Nothing of the inside is in it: that
@@ -29,6 +30,7 @@ type refusal struct {
 	scope  string        // for the challenge of an insufficient_scope
 	basic  bool          // a Basic challenge
 	bearer bool          // a Bearer challenge
+	page   *web.Refusal  // the page that says it, if it is not the plain one
 }
 
 // statuses are the codes that are not answered with 400. RFC 6749 §5.2, RFC 6750 §3.1.
@@ -69,6 +71,9 @@ func (b *because) Unwrap() []error { return []error{b.refusal, b.reason} }
 func translate(ctx context.Context, err error) *refusal {
 	if f, ok := errors.AsType[*refusal](err); ok {
 		return f
+	}
+	if e, ok := errors.AsType[*web.Refusal](err); ok {
+		return &refusal{status: e.Status, code: e.Code, title: e.Title, text: e.Text, page: e}
 	}
 	if e, ok := errors.AsType[*issuer.Error](err); ok {
 		return inOAuth(e)
@@ -191,7 +196,20 @@ func challenge(f *refusal) string {
 // inAPage is how people are told.
 func inAPage(s *Server, w http.ResponseWriter, r *http.Request, f *refusal) {
 	setPageHeaders(w.Header())
+	if f.page != nil {
+		s.site.Refuse(w, r, f.page, RequestID(r.Context()))
+		return
+	}
 	s.site.Error(w, r, f.status, f.code, f.title, f.text, RequestID(r.Context()))
+}
+
+// asAsked is how people and scripts are told at the address that both use.
+func asAsked(s *Server, w http.ResponseWriter, r *http.Request, f *refusal) {
+	if web.WantsJSON(r) {
+		inJSON(s, w, r, f)
+		return
+	}
+	inAPage(s, w, r, f)
 }
 
 // inProblem is how the admin API says no, RFC 9457.

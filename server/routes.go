@@ -40,8 +40,9 @@ var (
 	application = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}                // for applications, those in a browser too
 	backend     = &class{say: inJSON, maxBody: smallBody}                                 // for servers only
 	resource    = &class{say: inBearer, anyOrigin: true, maxBody: smallBody}              // protected by an access token
-	door        = &class{say: inAPage, people: true, maxBody: smallBody}                  // people arrive here from applications, by GET or by POST
+	door        = &class{say: inAPage, people: true, maxBody: smallBody}                  // people arrive here from applications and providers, by GET or by POST
 	page        = &class{say: inAPage, people: true, ownOrigin: true, maxBody: smallBody} // for people
+	begin       = &class{say: asAsked, people: true, maxBody: smallBody}                  // for people, and for scripts of ours
 	api         = &class{say: inProblem, maxBody: admin.MaxBody}                          // for operators' programs; never with a cookie
 	probe       = &class{say: inText, maxBody: smallBody}                                 // for whatever watches the process
 )
@@ -63,6 +64,10 @@ func (s *Server) routes() []route {
 		{"GET POST", issuer.PathEndSession, door, s.provider.EndSession},
 
 		{"GET POST", web.PathLogin, page, s.site.Login},
+		{"GET", web.PathLogin + "/{provider}", begin, s.site.Begin},
+		{"GET POST", web.PathLogin + "/{provider}/callback", door, s.site.Callback}, // POST: from the provider's site
+		{"POST", web.PathLogin + "/{provider}/prove", page, s.site.Prove},
+		{"GET POST", web.PathAccount, page, s.site.Account},
 		{"GET POST", web.PathConsent, page, s.site.Consent},
 		{"GET POST", web.PathLogout, page, s.site.Logout},
 		{"GET POST", web.PathSetup, page, s.site.Setup},

@@ -12,7 +12,7 @@ import (
 
 // concrete fills in a template.
 func concrete(path string) string {
-	return strings.NewReplacer("{request}", "junk", "{file}", "none.css", "{rest:.*}", "users").Replace(path)
+	return strings.NewReplacer("{request}", "junk", "{provider}", "corp", "{file}", "none.css", "{rest:.*}", "users").Replace(path)
 }
 
 func TestEveryRouteRefusesOtherMethods(t *testing.T) {

@@ -54,12 +54,12 @@ type Purpose struct {
 	Session string `json:"session,omitempty"`
 
 	// The rest is for the provider's page and does not come back.
-	LoginHint string   `json:"-"`
-	Prompt    string   `json:"-"` // "", "login", "select_account"
+	LoginHint string `json:"-"`
+	Prompt    string `json:"-"` // "", "login", "select_account"
 	// MaxAge asks when the person proved who they are: max_age of OpenID Connect Core §3.1.2.1, with
 	// which auth_time becomes REQUIRED in the ID token. The caller compares [Identity.AuthTime].
-	MaxAge *int64 `json:"-"` // seconds; nil: it does not matter
-	Locales   []string `json:"-"`
+	MaxAge  *int64   `json:"-"` // seconds; nil: it does not matter
+	Locales []string `json:"-"`
 }
 
 // Enabled returns the providers with which people may sign in, by name. What it returns may be

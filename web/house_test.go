@@ -88,7 +88,8 @@ func newHouse(t *testing.T, db *storage.DB) *house {
 	for path, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"/authorize": h.provider.Authorize, "/authorize/{request}": h.provider.Authorize, "/end_session": h.provider.EndSession,
 		PathLogin: site.Login, PathConsent: site.Consent, PathLogout: site.Logout, PathSetup: site.Setup,
-		PathHome + "{$}": site.Home, PathStatic: site.Static,
+		PathHome + "{$}": site.Home, PathStatic: site.Static, PathAccount: site.Account,
+		PathLogin + "/{provider}": site.Begin, PathLogin + "/{provider}/callback": site.Callback, PathLogin + "/{provider}/prove": site.Prove,
 	} {
 		routes.HandleFunc("/tenant"+path, func(w http.ResponseWriter, r *http.Request) {
 			err := handle(w, r)

@@ -4,12 +4,14 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
 	"mintmark/accounts"
 	"mintmark/internal/secret"
 	"mintmark/issuer"
+	"mintmark/upstream"
 )
 
 type loginPage struct {
@@ -24,6 +26,14 @@ type loginPage struct {
 	Continue *person
 	// Reauthenticate says that whoever is signed in has to show it again.
 	Reauthenticate bool
+	// Providers are the other ways to sign in.
+	Providers []provider
+	// Suggested is the one to which the domain of Username belongs.
+	Suggested *provider
+	// Domains says that the address alone may be enough: it leads to its provider.
+	Domains bool
+	Return  string // the path to go to then, if the person came by themselves
+	Again   bool   // they came from a page that wants to be sure that it is still them
 }
 
 // statusRefused is the status of a page that shows its form again, because of what was typed.
@@ -35,7 +45,7 @@ const statusRefused = http.StatusUnprocessableEntity
 //
 // With a sealed request it belongs to an application, and everything that the person answers
 // leads back to the issuer. Without one the person came by themselves, and is sent to the
-// start page: nobody outside says where.
+// start page, or to a path of ours: see [ownPath].
 func (s *Site) Login(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
@@ -48,11 +58,16 @@ func (s *Site) Login(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if sealed == "" {
-		if signedIn && r.Method != http.MethodPost {
-			sendTo(w, s.path(PathHome))
+		page := s.loginPage()
+		page.Return, page.Again = returnTo(form), form.Has("again")
+		if signedIn && !page.Again && r.Method != http.MethodPost {
+			s.goOn(w, upstream.Purpose{Return: page.Return})
 			return nil
 		}
-		return s.loginFor(w, r, form, s.loginPage(), allow{}, now)
+		if signedIn && page.Again {
+			page.Title, page.Username, page.Focus, page.Reauthenticate = "Sign in again", account.Email, "password", true
+		}
+		return s.loginFor(w, r, form, page, issuer.Pending{}, now)
 	}
 	pending, err := s.Provider.Pending(r, sealed)
 	if err != nil {
@@ -73,7 +88,7 @@ func (s *Site) Login(w http.ResponseWriter, r *http.Request) error {
 	page.Request = sealed
 	page.Client = showClient(pending.Client, pending.RedirectHost)
 	page.suggest(pending, session, account, signedIn)
-	return s.loginFor(w, r, form, page, allow{form: pending.FormAction()}, now)
+	return s.loginFor(w, r, form, page, pending, now)
 }
 
 func (s *Site) loginPage() loginPage {
@@ -103,56 +118,126 @@ func (p *loginPage) suggest(pending issuer.Pending, x accounts.Session, a accoun
 	}
 }
 
-// loginFor shows the page, or signs in with what was typed into it.
-func (s *Site) loginFor(w http.ResponseWriter, r *http.Request, form url.Values, page loginPage, allow allow, now time.Time) error {
+// loginFor shows the page, or signs in with what was typed into it. pending is empty if the
+// person came by themselves.
+func (s *Site) loginFor(w http.ResponseWriter, r *http.Request, form url.Values, page loginPage, pending issuer.Pending, now time.Time) error {
+	able, err := s.providers(r.Context(), pending, now)
+	if err != nil {
+		return err
+	}
+	to := upstream.Purpose{Request: page.Request, Return: page.Return}
+	page.Providers = s.buttons(able, to, page.Again)
+	page.Domains = slices.ContainsFunc(able, func(p upstream.Provider) bool { return len(p.Domains) > 0 })
+	allow := s.allowed(pending, len(able) > 0)
 	if r.Method != http.MethodPost {
+		if p, ok := named(able, pending.IdP); ok && !form.Has("choose") && page.Continue == nil {
+			return s.sendToProvider(w, r, p, to, pending, pending.LoginHint, now)
+		}
+		page.hint(able)
 		return s.show(w, http.StatusOK, "login", page, allow)
 	}
 	// What an application suggested gives way to what was typed.
 	page.Username, page.Focus = form.Get("username"), "password"
+	if p, ok := ofDomain(able, page.Username); ok && form.Get("password") == "" {
+		return s.sendToProvider(w, r, p, to, pending, page.Username, now)
+	}
 	status, err := s.signIn(w, r, form, &page, now)
 	switch {
 	case err != nil:
 		return err
 	case page.Problem != nil:
+		page.hint(able)
 		return s.show(w, status, "login", page, allow)
-	case page.Request == "":
-		sendTo(w, s.path(PathHome))
-	default:
-		sendTo(w, s.Provider.ResumeURL(page.Request))
 	}
+	s.goOn(w, to)
 	return nil
+}
+
+// hint puts the provider of the typed address beside the form.
+func (p *loginPage) hint(able []upstream.Provider) {
+	found, ok := ofDomain(able, p.Username)
+	if !ok {
+		return
+	}
+	for i, button := range p.Providers {
+		if button.Name == found.Name {
+			p.Suggested = &button
+			p.Providers = slices.Delete(p.Providers, i, i+1)
+			return
+		}
+	}
+}
+
+// sendToProvider goes straight to a provider: the application suggests it, or the typed address
+// belongs to it.
+func (s *Site) sendToProvider(w http.ResponseWriter, r *http.Request, p upstream.Provider, to upstream.Purpose, pending issuer.Pending, hint string, now time.Time) error {
+	wants(pending, &to)
+	to.LoginHint = hint
+	address, err := s.begin(w, r, p.Name, to, now)
+	if err != nil {
+		return err
+	}
+	sendTo(w, address)
+	return nil
+}
+
+// allowed is where the form of the sign-in page may lead: back to the application, or to a
+// provider.
+func (s *Site) allowed(pending issuer.Pending, providers bool) allow {
+	switch {
+	case pending.ID != "":
+		return allow{form: pending.FormAction()}
+	case providers:
+		return allow{form: onwardOnly}
+	}
+	return allow{}
 }
 
 // signIn begins a session, or puts the problem into the page and returns its status. Whatever
 // is wrong with the address or the password, the words are the same.
 func (s *Site) signIn(w http.ResponseWriter, r *http.Request, form url.Values, page *loginPage, now time.Time) (int, error) {
-	address := s.ClientAddress(r)
-	a, err := s.Directory.SignIn(r.Context(), form.Get("username"), form.Get("password"), address, now)
-	if err == nil {
-		_, err = s.Sessions.Begin(w, r, a, []string{"pwd"}, issuer.ACRPassword, address, now)
+	a, status, err := s.password(w, r, form.Get("username"), form.Get("password"), &page.Problem, now)
+	if err != nil || page.Problem != nil {
+		return status, err
 	}
-	tooMany, _ := errors.AsType[*accounts.TooMany](err)
-	problem := &problem{ID: "login-problem"}
-	page.Problem = problem
-	switch {
-	case err == nil:
-		page.Problem = nil
-		return 0, nil
-	case tooMany != nil:
-		problem.Text = "There were too many attempts. Try again in " + inWords(tooMany.RetryAfter) + "."
-		retryAfter(w, tooMany.RetryAfter)
-		return http.StatusTooManyRequests, nil
-	case errors.Is(err, secret.ErrBusy):
-		problem.Text = "Too many people are signing in right now. Try again in a few seconds."
-		retryAfter(w, 2*time.Second)
-		return http.StatusServiceUnavailable, nil
-	case errors.Is(err, accounts.ErrWrong), errors.Is(err, accounts.ErrNotFound): // disabled a moment ago
-		problem.Field = "password"
-		problem.Text = "The e-mail address or the password is wrong."
+	_, err = s.Sessions.Begin(w, r, a, []string{"pwd"}, issuer.ACRPassword, s.ClientAddress(r), now)
+	if errors.Is(err, accounts.ErrNotFound) { // disabled a moment ago
+		page.Problem = wrongPassword()
 		return statusRefused, nil
 	}
 	return 0, err
+}
+
+// wrongPassword is what is said to whoever can't sign in, whatever the reason.
+func wrongPassword() *problem {
+	return &problem{ID: "login-problem", Field: "password", Text: "The e-mail address or the password is wrong."}
+}
+
+// password returns the person who has an address and a password, or says what the problem is,
+// with the status of the page that shows it.
+func (s *Site) password(w http.ResponseWriter, r *http.Request, email, password string, shown **problem, now time.Time) (accounts.Account, int, error) {
+	a, err := s.Directory.SignIn(r.Context(), email, password, s.ClientAddress(r), now)
+	tooMany, _ := errors.AsType[*accounts.TooMany](err)
+	problem := &problem{ID: "login-problem"}
+	*shown = problem
+	switch {
+	case err == nil:
+		*shown = nil
+		return a, 0, nil
+	case tooMany != nil:
+		problem.Text = "There were too many attempts. Try again in " + inWords(tooMany.RetryAfter) + "."
+		retryAfter(w, tooMany.RetryAfter)
+		return accounts.Account{}, http.StatusTooManyRequests, nil
+	case errors.Is(err, secret.ErrBusy):
+		problem.Text = "Too many people are signing in right now. Try again in a few seconds."
+		retryAfter(w, 2*time.Second)
+		return accounts.Account{}, http.StatusServiceUnavailable, nil
+	case errors.Is(err, accounts.ErrWrong):
+		*shown = wrongPassword()
+		return accounts.Account{}, statusRefused, nil
+	}
+	*shown = nil
+	return accounts.Account{}, 0, err
 }
 
 func retryAfter(w http.ResponseWriter, d time.Duration) {

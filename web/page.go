@@ -24,6 +24,8 @@ var pages = map[string]any{
 	"logout":  logoutPage{},
 	"setup":   setupPage{},
 	"home":    homePage{},
+	"prove":   provePage{},
+	"account": accountPage{},
 	"error":   errorPage{},
 }
 
@@ -56,6 +58,9 @@ func (f frame) SignIn() string { return f.base + PathLogin }
 
 // SignOut is the path of the sign-out page.
 func (f frame) SignOut() string { return f.base + PathLogout }
+
+// Account is the path of the person's own page.
+func (f frame) Account() string { return f.base + PathAccount }
 
 func (s *Site) frame(title string) frame {
 	return frame{Title: title, Site: s.Name, Host: s.host, named: s.named, base: s.base}
@@ -116,6 +121,9 @@ type allow struct {
 // after the code was issued. Our templates hold no markup from outside; that is what keeps a
 // form of somebody else off the page, and form-action is the second line only.
 const onward = " https: http://localhost:* http://127.0.0.1:*"
+
+// onwardOnly is the form of a page that answers no application, and may lead to a provider.
+const onwardOnly = "https:"
 
 // setHeaders gives an answer the headers of a page.
 func setHeaders(h http.Header, allow allow) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/html"
 )
@@ -41,6 +42,8 @@ func (s *Site) samples() []sample {
 	title := func(t string) frame { return s.frame(t) }
 	everything, offline := readScopes([]string{"openid", "profile", "email", "address", "phone", "offline_access", "orders:read"})
 	little, _ := readScopes([]string{"openid", "email"})
+	three := []provider{{"google", "Google", "/login/google?request=" + sealed}, {"github", "GitHub", "/login/github?request=" + sealed}, {"corp", "Example Corp", "/login/corp?request=" + sealed}}
+	seen := at(time.Date(2026, 2, 3, 4, 5, 6, 0, time.UTC))
 	login := func(p loginPage) loginPage {
 		p.Action, p.Request = "/login", sealed
 		if p.Title == "" {
@@ -62,6 +65,24 @@ func (s *Site) samples() []sample {
 			Problem: &problem{ID: "login-problem", Text: "There were too many attempts. Try again in 14 minutes."}}), allow{}},
 		{"login-again", "login", login(loginPage{frame: title("Sign in again"), Client: orders, Username: "ada@example.com", Focus: "password", Reauthenticate: true}), allow{}},
 		{"login-choose", "login", login(loginPage{frame: title("Choose an account"), Client: orders, Continue: &ada}), allow{}},
+		{"login-providers", "login", login(loginPage{Client: orders, Focus: "username", Providers: three}), allow{}},
+		{"login-suggested", "login", login(loginPage{Client: orders, Username: "ada@corp.example", Focus: "password", Providers: three[:2], Suggested: &three[2], Domains: true,
+			Problem: &problem{ID: "login-problem", Field: "password", Text: "The e-mail address or the password is wrong."}}), allow{}},
+		{"login-many", "login", login(loginPage{Client: long, Focus: "username", Domains: true, Providers: []provider{{"x", strings.Repeat("Wirtschaftsprüfungsgesellschaft", 2), "/login/x?request=" + sealed}}}), allow{}},
+		{"login-account", "login", loginPage{frame: title("Sign in again"), Action: "/login", Username: "ada@example.com", Focus: "password", Reauthenticate: true, Again: true, Return: "/account", Providers: three}, allow{}},
+		{"prove", "prove", provePage{frame: title("You have an account here"), Provider: "Google", Email: "ada@example.com", Arrival: sealed, Action: "/login/google/prove", Another: "/login?choose=1"}, allow{}},
+		{"prove-wrong", "prove", provePage{frame: title("You have an account here"), Provider: strings.Repeat("Wirtschaftsprüfungsgesellschaft", 2), Email: strings.Repeat("x", 64) + "@example.com", Arrival: sealed, Action: "/login/google/prove", Another: "/login?choose=1",
+			Problem: &problem{ID: "login-problem", Field: "password", Text: "The password is wrong."}}, allow{}},
+		{"account-plain", "account", accountPage{frame: title("Your account"), Person: ada, Action: "/account", Session: "ses_1",
+			Sessions: []session{{ID: "ses_1", Number: "0", Browser: "Firefox on Linux", Address: "192.0.2.1", Seen: seen, Here: true}}}, allow{}},
+		{"account", "account", accountPage{frame: title("Your account"), Person: ada, Action: "/account", Session: "ses_1", Federate: true, Nav: []navItem{{"Account", "/account", true}, {"API keys", "/account/keys", false}},
+			Linked: []linked{{ProviderID: "prv_1", Subject: "1", Number: "0", Title: "Google", Email: "ada@gmail.example", Since: seen, Used: seen}, {ProviderID: "prv_2", Subject: "2", Number: "1", Title: "A provider that is switched off", Email: strings.Repeat("x", 64) + "@example.com", Since: seen, Off: true}},
+			Others: three, SignIn: "/login?again=1", Problem: &problem{ID: "account-problem", Text: "To change how you sign in, sign in again first: it was more than ten minutes ago."},
+			Sessions: []session{{ID: "ses_1", Number: "0", Browser: "Firefox on Linux", Address: "192.0.2.1", Seen: seen, Here: true},
+				{ID: "ses_2", Number: "1", Browser: "Safari on iPhone", Address: "2001:db8:85a3:8d3:1319:8a2e:370:7348", Seen: seen, By: "google"},
+				{ID: "ses_3", Number: "2", Browser: strings.Repeat("x", 40), Seen: seen}}, More: true}, allow{}},
+		{"refused", "error", errorPage{frame: title("You are not signed in"), Text: "Google does not answer at the moment. Please try again in a minute, or choose another way.", Code: "provider_away", RequestID: "req_7Jk2mQ9xLpA",
+			Ways: []Way{{"try-again", "Try again", "/login/google"}, {"another-way", "Sign in another way", "/login?choose=1"}}}, allow{}},
 		{"consent", "consent", consentPage{frame: title("Allow access"), Client: orders, Person: ada, Scopes: little, Request: sealed, Action: "/consent"}, allow{}},
 		{"consent-everything", "consent", consentPage{frame: title("Allow access"), Client: long, Person: person{Email: strings.Repeat("x", 64) + "@" + strings.Repeat("y", 60) + ".example"},
 			Scopes: everything, Offline: offline, Policy: "https://orders.example.com/privacy", Terms: "https://orders.example.com/terms", Request: sealed, Action: "/consent"}, allow{}},
@@ -261,7 +282,10 @@ func TestWhatOthersWroteIsText(t *testing.T) {
 		{"consent", "consent", consentPage{frame: s.frame("t"), Client: client{evil, evil}, Person: who, Scopes: shown, Policy: "javascript:alert(1)", Request: evil}, allow{}},
 		{"logout", "logout", logoutPage{frame: s.frame("t"), Client: client{evil, evil}, Person: who, Trouble: evil, Request: evil}, allow{}},
 		{"home", "home", homePage{frame: s.frame("t"), Person: who, Admin: true, Issuer: evil}, allow{}},
-		{"error", "error", errorPage{frame: s.frame(evil), Text: evil, Code: evil, RequestID: evil}, allow{}},
+		{"error", "error", errorPage{frame: s.frame(evil), Text: evil, Code: evil, RequestID: evil, Ways: []Way{{"x", evil, evil}}}, allow{}},
+		{"prove", "prove", provePage{frame: s.frame(evil), Provider: evil, Email: evil, Arrival: evil, Another: evil, Problem: &problem{ID: "p", Text: evil}}, allow{}},
+		{"account", "account", accountPage{frame: s.frame(evil), Person: who, Session: evil, Federate: true, Linked: []linked{{evil, evil, "0", evil, evil, when{}, when{}, false}},
+			Others: []provider{{evil, evil, evil}}, Sessions: []session{{ID: evil, Browser: evil, Address: evil, By: evil}, {ID: evil, Browser: evil}}}, allow{}},
 	} {
 		w, n := render(t, s, x)
 		elements(n, func(e *html.Node) {

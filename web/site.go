@@ -10,16 +10,22 @@ import (
 	"net/url"
 
 	"mintmark/accounts"
+	"mintmark/internal/secret"
 	"mintmark/issuer"
+	"mintmark/upstream"
 )
 
-// A Config says what a [Site] needs. Everything is required but Name, RequestID and Log.
+// A Config says what a [Site] needs. Everything is required but Upstream, Name, RequestID and Log.
 type Config struct {
 	// Issuer is the issuer identifier. The pages are below its path.
 	Issuer    string
 	Provider  *issuer.Provider
 	Directory *accounts.Directory
 	Sessions  *accounts.Sessions
+	// Upstream are the providers that people may sign in with. Nil: there are none.
+	Upstream *upstream.Registry
+	// Key seals what travels through a page of ours: the keyring's key named "pages".
+	Key [32]byte
 
 	// Name is what the pages call this server. The default is "Mintmark".
 	Name string
@@ -39,6 +45,7 @@ const (
 	PathConsent = "/consent"
 	PathLogout  = "/logout"
 	PathSetup   = "/setup"
+	PathAccount = "/account"
 	PathStatic  = "/static/" // and the name of a file
 )
 
@@ -49,6 +56,8 @@ const (
 // sealed request besides, which opens in the browser that began it only.
 type Site struct {
 	Config
+	sealer    *secret.Sealer
+	secure    bool   // the issuer is https
 	base      string // the path of the issuer, "" or "/tenant"
 	host      string // of the issuer: people compare it with what their browser shows
 	templates map[string]*template.Template
@@ -62,6 +71,8 @@ func New(c Config) (*Site, error) {
 	switch {
 	case err != nil || at.Host == "":
 		return nil, fmt.Errorf("web: the issuer %q is not a URL", c.Issuer)
+	case c.Upstream != nil && c.Key == [32]byte{}:
+		return nil, errors.New("web: with Upstream, Key is required")
 	case c.Provider == nil || c.Directory == nil || c.Sessions == nil || c.ClientAddress == nil:
 		return nil, errors.New("web: Provider, Directory, Sessions and ClientAddress are required")
 	}
@@ -71,7 +82,10 @@ func New(c Config) (*Site, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &Site{Config: c, base: at.EscapedPath(), host: at.Host}
+	s := &Site{Config: c, secure: at.Scheme == "https", base: at.EscapedPath(), host: at.Host}
+	if s.sealer, err = secret.NewSealer(c.Key[:]); err != nil {
+		return nil, err
+	}
 	if s.templates, err = parsePages(); err != nil {
 		return nil, err
 	}

@@ -1,0 +1,138 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"mintmark/accounts"
+	"mintmark/issuer"
+	"mintmark/upstream"
+)
+
+// Callback is where a provider sends the browser back to: PathLogin/{provider}/callback, by GET,
+// or by a POST from its own site.
+//
+// Who has arrived is found out first, and only then which account that is. Everything that may
+// have changed while the person was away is asked again: whether the provider is still enabled,
+// whether the account is, whether who links an identity is still signed in.
+func (s *Site) Callback(w http.ResponseWriter, r *http.Request) error {
+	name, now := lastOf(r.URL.Path, PathLogin+"/"), time.Now()
+	if s.Upstream == nil {
+		return s.refused(upstream.ErrUnknown, name, upstream.Purpose{})
+	}
+	identity, to, err := s.Upstream.Finish(w, r, name, now)
+	if err == nil {
+		err = s.arrived(w, r, name, identity, to, now)
+	}
+	if err != nil {
+		return s.refused(err, name, to)
+	}
+	return nil
+}
+
+// arrived goes on with somebody of whom a provider has said who they are.
+func (s *Site) arrived(w http.ResponseWriter, r *http.Request, name string, identity upstream.Identity, to upstream.Purpose, now time.Time) error {
+	p, err := s.still(r.Context(), name, identity.ProviderID, now)
+	if err != nil {
+		return err
+	}
+	if to.LinkTo != "" {
+		return s.link(w, r, p, identity, to, now)
+	}
+	a, _, err := s.Directory.Arrive(r.Context(), p, identity, now)
+	if must, ok := errors.AsType[*accounts.MustProve](err); ok {
+		return s.askProof(w, r, p, identity, to, must.AccountID, now)
+	}
+	if err != nil {
+		return notArrived(err)
+	}
+	return s.signInAs(w, r, a, proofOf(p, identity, now), to, now)
+}
+
+// still returns a provider if it is enabled, and the one that it was.
+func (s *Site) still(ctx context.Context, name, id string, now time.Time) (upstream.Provider, error) {
+	p, err := s.Upstream.ByName(ctx, name, now)
+	if err == nil && p.ID != id {
+		err = upstream.ErrUnknown // another one has its name now
+	}
+	return p, err
+}
+
+// signInAs begins a session and leads back: to the application that waits, or to a path of ours.
+func (s *Site) signInAs(w http.ResponseWriter, r *http.Request, a accounts.Account, how accounts.Proof, to upstream.Purpose, now time.Time) error {
+	_, err := s.Sessions.BeginWith(w, r, a, how, s.ClientAddress(r), now)
+	if errors.Is(err, accounts.ErrNotFound) {
+		return refusal("account_disabled", "", err) // a moment ago
+	}
+	if err != nil {
+		return err
+	}
+	s.goOn(w, to)
+	return nil
+}
+
+// goOn leads back to where somebody came from. The request was sealed by the issuer, which looks
+// at it again; a path is one of ours, whatever the cookie says.
+func (s *Site) goOn(w http.ResponseWriter, to upstream.Purpose) {
+	switch {
+	case to.Request != "":
+		sendTo(w, s.Provider.ResumeURL(to.Request))
+	case ownPath(to.Return):
+		sendTo(w, s.path(to.Return))
+	default:
+		sendTo(w, s.path(PathHome))
+	}
+}
+
+// methods are the values of RFC 8176 §2: what a provider may say of how somebody signed in there,
+// and we repeat.
+var methods = map[string]bool{
+	"face": true, "fpt": true, "geo": true, "hwk": true, "iris": true, "kba": true, "mca": true, "mfa": true,
+	"otp": true, "pin": true, "pwd": true, "rba": true, "retina": true, "sc": true, "sms": true, "swk": true,
+	"tel": true, "user": true, "vbm": true, "wia": true,
+}
+
+// fed says that a provider said it. RFC 8176 has no value for that, and leaves it to those who
+// use amr to agree on more (§1); Microsoft's tokens have this one.
+const fed = "fed"
+
+// proofOf is what a sign-in at a provider is worth here. amr begins with "fed": what follows
+// is the provider's word for how it was done there.
+func proofOf(p upstream.Provider, i upstream.Identity, now time.Time) accounts.Proof {
+	how := accounts.Proof{AMR: []string{fed}, ACR: issuer.ACRFederated, ProviderID: p.ID, IdP: p.Name, ProvedAt: i.AuthTime}
+	for _, m := range i.AMR {
+		if methods[m] && len(how.AMR) < 10 {
+			how.AMR = append(how.AMR, m)
+		}
+	}
+	if how.ProvedAt.After(now) {
+		how.ProvedAt = now // its clock is ahead
+	}
+	if p.SessionLife == upstream.SessionFollows {
+		how.Until = i.ExpiresAt
+	}
+	return how
+}
+
+// notArrived says in the words of the person why an account is not theirs.
+func notArrived(err error) error {
+	for _, row := range []struct {
+		is   error
+		code string
+	}{
+		{accounts.ErrDisabled, "account_disabled"},
+		{accounts.ErrTaken, "address_taken"},
+		{accounts.ErrNotInvited, "not_invited"},
+		{accounts.ErrWrongDomain, "not_your_domain"},
+		{accounts.ErrNoEmail, "no_email"},
+		{accounts.ErrLinked, "identity_taken"},
+		{accounts.ErrNotFound, "account_disabled"},
+	} {
+		if errors.Is(err, row.is) {
+			return refusal(row.code, "", err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,251 @@
+package web
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"mintmark/issuer"
+	"mintmark/upstream"
+)
+
+// Begin sends the browser to a provider: what the buttons of the sign-in page link to. It serves
+// PathLogin/{provider}, with the sealed request of an application, or with return_to, a path of
+// ours.
+//
+// A script or a program that asks for JSON gets the provider's address in it, instead of a
+// redirect. The cookie that comes with it binds the sign-in to whoever asked: only a browser
+// that has it can finish, so that nobody can be signed in by an address that somebody else got.
+func (s *Site) Begin(w http.ResponseWriter, r *http.Request) error {
+	name := lastOf(r.URL.Path, PathLogin+"/")
+	form, err := readForm(w, r)
+	if err != nil {
+		return err
+	}
+	if embedded(r) {
+		// It would leave a cookie of ours for every picture that a page shows.
+		return &Refusal{Status: http.StatusForbidden, Code: "access_denied", Title: "Not from another site",
+			Text: "A page of another site can link to this address, and not load it."}
+	}
+	to := upstream.Purpose{Request: form.Get("request"), Return: returnTo(form)}
+	now := time.Now()
+	if err := s.specify(r, form, &to); err != nil {
+		return err
+	}
+	address, err := s.begin(w, r, name, to, now)
+	if err != nil {
+		return err
+	}
+	h := w.Header()
+	h.Set("Vary", "Accept")
+	if !WantsJSON(r) {
+		sendTo(w, address)
+		return nil
+	}
+	body, err := json.Marshal(struct {
+		AuthorizationURL string `json:"authorization_url"`
+	}{address})
+	if err != nil {
+		return err
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.Write(body) // if nobody reads it, there is nobody to tell
+	return nil
+}
+
+// begin is where every sign-in with a provider begins.
+func (s *Site) begin(w http.ResponseWriter, r *http.Request, name string, to upstream.Purpose, now time.Time) (address string, err error) {
+	if s.Upstream == nil {
+		return "", s.refused(upstream.ErrUnknown, name, to)
+	}
+	if address, err = s.Upstream.Begin(w, r, name, to, now); err != nil {
+		return "", s.refused(err, name, to)
+	}
+	return address, nil
+}
+
+// specify adds what the request, or the page that sent the person, wants of the provider.
+func (s *Site) specify(r *http.Request, form url.Values, to *upstream.Purpose) error {
+	if to.Request == "" {
+		if form.Has("again") {
+			to.Prompt, to.MaxAge = "login", new(int64)
+		}
+		return nil
+	}
+	pending, err := s.Provider.Pending(r, to.Request)
+	if err != nil {
+		return err
+	}
+	wants(pending, to)
+	return nil
+}
+
+// wants passes on what the application asks for. prompt=login is real only if the provider says
+// when the person proved who they are, and it has to say so only to max_age.
+func wants(pending issuer.Pending, to *upstream.Purpose) {
+	to.LoginHint, to.Locales = pending.LoginHint, pending.UILocales
+	if pending.Recent {
+		age := pending.MaxAge
+		to.MaxAge = &age
+		if age == 0 {
+			to.Prompt = "login"
+		}
+	}
+	if to.Prompt == "" && pending.SelectAccount {
+		to.Prompt = "select_account"
+	}
+}
+
+// WantsJSON says whether a request for a provider's address is one of a script or a program.
+func WantsJSON(r *http.Request) bool {
+	if r.URL.Query().Get("mode") == "json" {
+		return true
+	}
+	for part := range strings.SplitSeq(r.Header.Get("Accept"), ",") {
+		kind, _, err := mime.ParseMediaType(part)
+		if err == nil && (kind == "text/html" || kind == "application/json") {
+			return kind == "application/json"
+		}
+	}
+	return false
+}
+
+// embedded says whether a page of another site loads an address without going there. Browsers
+// that don't say are too old to be many.
+func embedded(r *http.Request) bool {
+	site, mode := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Mode")
+	return (site == "cross-site" || site == "same-site") && mode != "" && mode != "navigate"
+}
+
+// lastOf returns what follows the last prefix in a path, up to the next slash.
+func lastOf(path, prefix string) string {
+	at := strings.LastIndex(path, prefix)
+	if at < 0 {
+		return ""
+	}
+	name, _, _ := strings.Cut(path[at+len(prefix):], "/")
+	return name
+}
+
+// providerPath is the address of a provider's button.
+func (s *Site) providerPath(name string, to upstream.Purpose) string {
+	q := url.Values{}
+	if to.Request != "" {
+		q.Set("request", to.Request)
+	} else if to.Return != "" {
+		q.Set("return_to", to.Return)
+	}
+	return withQuery(s.path(PathLogin)+"/"+name, q)
+}
+
+// loginPath is the address of the sign-in page. choose keeps it from going straight on to the
+// provider that the application suggests.
+func (s *Site) loginPath(to upstream.Purpose, choose bool) string {
+	q := url.Values{}
+	switch {
+	case to.Request != "":
+		q.Set("request", to.Request)
+		if choose {
+			q.Set("choose", "1")
+		}
+	case to.Return != "":
+		q.Set("return_to", to.Return)
+	}
+	return withQuery(s.path(PathLogin), q)
+}
+
+func withQuery(path string, q url.Values) string {
+	if len(q) == 0 {
+		return path
+	}
+	return path + "?" + q.Encode()
+}
+
+// A provider is how one is shown.
+type provider struct {
+	Name, Title string
+	Address     string // of its button
+}
+
+// Initial is the first letter of the title.
+func (p provider) Initial() string { return person{Name: p.Title}.Initial() }
+
+// providers returns with whom a person can sign in for a request: everybody's and those of its
+// organization, unless they can't do what it asks for. again says that it has to be a new sign-in.
+func (s *Site) providers(ctx context.Context, pending issuer.Pending, now time.Time) ([]upstream.Provider, error) {
+	if s.Upstream == nil {
+		return nil, nil
+	}
+	all, err := s.Upstream.Enabled(ctx, now)
+	if err != nil {
+		// Local sign-in does not depend on anybody else, not even on our table of them.
+		s.Log.WarnContext(ctx, "the providers can't be read", "err", err)
+		return nil, nil
+	}
+	if len(pending.ACR) > 0 && !slices.Contains(pending.ACR, issuer.ACRFederated) {
+		return nil, nil
+	}
+	var able []upstream.Provider
+	for _, p := range all {
+		switch {
+		case p.Organization != "" && p.Organization != pending.Organization:
+		case pending.Recent && !saysWhen(p): // it would come back in vain
+		default:
+			able = append(able, p)
+		}
+	}
+	return able, nil
+}
+
+// show returns the buttons of providers.
+func (s *Site) buttons(all []upstream.Provider, to upstream.Purpose, again bool) []provider {
+	var shown []provider
+	for _, p := range all {
+		address := s.providerPath(p.Name, to)
+		if again {
+			address = withQuery(s.path(PathLogin)+"/"+p.Name, url.Values{"return_to": {to.Return}, "again": {"1"}})
+		}
+		shown = append(shown, provider{Name: p.Name, Title: label(p), Address: address})
+	}
+	return shown
+}
+
+// ofDomain returns the provider to which the domain of an e-mail address belongs.
+func ofDomain(all []upstream.Provider, email string) (upstream.Provider, bool) {
+	_, domain, found := strings.Cut(strings.ToLower(strings.TrimSpace(email)), "@")
+	if !found || domain == "" {
+		return upstream.Provider{}, false
+	}
+	at := slices.IndexFunc(all, func(p upstream.Provider) bool {
+		return slices.ContainsFunc(p.Domains, func(d string) bool { return strings.EqualFold(d, domain) })
+	})
+	if at < 0 {
+		return upstream.Provider{}, false
+	}
+	return all[at], true
+}
+
+// named returns the provider with a name.
+func named(all []upstream.Provider, name string) (upstream.Provider, bool) {
+	at := slices.IndexFunc(all, func(p upstream.Provider) bool { return p.Name == name })
+	if at < 0 || name == "" {
+		return upstream.Provider{}, false
+	}
+	return all[at], true
+}
+
+// saysWhen says whether a provider can tell when somebody proved who they are: whether it has ID
+// tokens.
+func saysWhen(p upstream.Provider) bool {
+	return p.Kind != "github" && p.Kind != "discord" && p.Kind != "oauth2"
+}
+
+// label is what people call a provider.
+func label(p upstream.Provider) string { return cmp.Or(p.Title, p.Name) }
