@@ -18,7 +18,7 @@ import (
 )
 
 // A Config says what the API looks after. Everything is required but
-// Database, Unavailable, RequestID and Log.
+// Database, Propagated, Unavailable, RequestID, ClientAddress and Log.
 type Config struct {
 	Accounts *accounts.Directory
 	Registry issuer.Registry
@@ -31,6 +31,9 @@ type Config struct {
 
 	// Database says how the database is set up.
 	Database func(context.Context) (Database, error)
+	// Propagated waits until every copy of the server has heard of what was changed before it was
+	// called, and says whether they have: it does not wait long. Without it there is one copy.
+	Propagated func(context.Context) (bool, error)
 	// Unavailable says whether an error of the stores means that the database can't be reached
 	// or that nobody knows whether a change was made. Then the answer is 503 and not 500.
 	Unavailable func(error) bool
@@ -65,6 +68,9 @@ func New(c Config) http.Handler {
 	}
 	if c.ClientAddress == nil {
 		c.ClientAddress = func(*http.Request) string { return "" }
+	}
+	if c.Propagated == nil {
+		c.Propagated = func(context.Context) (bool, error) { return true, nil }
 	}
 	if c.Unavailable == nil {
 		c.Unavailable = func(error) bool { return false }

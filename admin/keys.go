@@ -99,6 +99,12 @@ type NewReason struct {
 	Leaked bool   `json:"leaked,omitempty" doc:"Somebody else has the key"`
 }
 
+// A RevokedKey is a key that was just revoked.
+type RevokedKey struct {
+	Key
+	Propagated *bool `json:"propagated,omitempty" doc:"Whether every copy of the server refuses it by now. Only if the request asked to wait; false after 3 seconds: it is revoked all the same"`
+}
+
 // A NewRotation says for how long the old key goes on to work.
 type NewRotation struct {
 	GraceSeconds int64 `json:"grace_seconds,omitempty" minimum:"0" maximum:"2592000" doc:"0: it ends now"`
@@ -126,12 +132,18 @@ type (
 		ID   string `path:"key_id" maxLength:"100"`
 		Body *NewReason
 	}
+	revokeKeyInput struct {
+		ID   string `path:"key_id" maxLength:"100"`
+		Body *NewReason
+		Wait bool `query:"wait" doc:"Answer when every copy of the server has confirmed that it refuses the key, or after 3 seconds"`
+	}
 	rotateKeyInput struct {
 		ID   string `path:"key_id" maxLength:"100"`
 		Body *NewRotation
 	}
 	lookupInput    struct{ Body NewLookup }
 	keyOutput      struct{ Body Key }
+	revokedOutput  struct{ Body RevokedKey }
 	addedKeyOutput struct{ Body AddedKey }
 )
 
@@ -236,7 +248,7 @@ func (a *api) setAPIKey(ctx context.Context, in *setKeyInput) (*keyOutput, error
 }
 
 func (a *api) disableAPIKey(ctx context.Context, in *reasonInput) (*keyOutput, error) {
-	if err := a.APIKeys.Disable(ctx, in.ID, in.reason().Reason, a.by(ctx)); err != nil {
+	if err := a.APIKeys.Disable(ctx, in.ID, reasonOf(in.Body).Reason, a.by(ctx)); err != nil {
 		return nil, err
 	}
 	return a.getAPIKey(ctx, &apiKeyInput{in.ID})
@@ -252,19 +264,32 @@ func (a *api) enableAPIKey(ctx context.Context, in *apiKeyInput) (*keyOutput, er
 	return a.getAPIKey(ctx, in)
 }
 
-func (a *api) revokeAPIKey(ctx context.Context, in *reasonInput) (*keyOutput, error) {
-	why := in.reason()
+func (a *api) revokeAPIKey(ctx context.Context, in *revokeKeyInput) (*revokedOutput, error) {
+	why := reasonOf(in.Body)
 	if err := a.APIKeys.Revoke(ctx, in.ID, why.Reason, why.Leaked, a.by(ctx)); err != nil {
 		return nil, err
 	}
-	return a.getAPIKey(ctx, &apiKeyInput{in.ID})
+	k, err := a.getAPIKey(ctx, &apiKeyInput{in.ID})
+	if err != nil {
+		return nil, err
+	}
+	out := &revokedOutput{RevokedKey{Key: k.Body}}
+	if in.Wait {
+		all, err := a.Propagated(ctx)
+		if err != nil {
+			// The key is revoked. Who knows it can't be found out.
+			a.Log.WarnContext(ctx, "nobody knows which copies refuse a revoked key", "key", in.ID, "err", err, "request_id", a.RequestID(ctx))
+		}
+		out.Body.Propagated = &all
+	}
+	return out, nil
 }
 
-func (in *reasonInput) reason() NewReason {
-	if in.Body == nil {
+func reasonOf(given *NewReason) NewReason {
+	if given == nil {
 		return NewReason{}
 	}
-	return *in.Body
+	return *given
 }
 
 func (a *api) rotateAPIKey(ctx context.Context, in *rotateKeyInput) (*addedKeyOutput, error) {

@@ -11,6 +11,7 @@ import (
 
 	"mintmark/apikeys"
 	"mintmark/internal/secret"
+	"mintmark/revocations"
 	"mintmark/storage"
 	"mintmark/storage/storagetest"
 )
@@ -20,14 +21,15 @@ var mint = secret.NewMint([32]byte{1})
 // A node is a copy of the server: a registry of its own on a database that it shares.
 type node struct {
 	*apikeys.Registry
-	db *storage.DB
+	db    *storage.DB
+	place revocations.Place
 }
 
 func nodes(open func() *storage.DB, n int) []*node {
 	var all []*node
 	for range n {
 		db := open()
-		all = append(all, &node{&apikeys.Registry{Store: db.APIKeys(), Mint: mint}, db})
+		all = append(all, &node{Registry: &apikeys.Registry{Store: db.APIKeys(), Mint: mint}, db: db, place: revocations.Place{Seen: "0:0:"}})
 	}
 	return all
 }
@@ -35,7 +37,8 @@ func nodes(open func() *storage.DB, n int) []*node {
 // look does what the server does every second: it hears of the changes of others.
 func (n *node) look(t *testing.T, at time.Time) {
 	t.Helper()
-	changes, err := n.db.Changes(t.Context(), noon.Add(-time.Hour))
+	changes, place, _, err := n.db.Changes(t.Context(), n.place, noon, false)
+	n.place = place
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -88,6 +88,12 @@ func (c *clientCache) forget(id string) {
 // node that made it at once and on every other within a second.
 func (p *Provider) ForgetClient(id string) { p.clients.forget(id) }
 
+// ForgetClients drops every cached client: for a copy of the server that may have missed changes.
+func (p *Provider) ForgetClients() {
+	p.clients.forgotten.Add(1)
+	p.clients.held.Purge()
+}
+
 // Heard says that every change that was visible at a time has been passed to
 // [Provider.ForgetClient]. Once it was called, cached clients are believed for a second after
 // the last call and no longer: that is how long another copy may take to hear that a client is

@@ -14,59 +14,37 @@ import (
 	"mintmark/apikeys"
 	"mintmark/issuer"
 	"mintmark/keys"
+	"mintmark/revocations"
 	"mintmark/storage"
 )
 
-func TestEveryChangeIsHandedOnOnce(t *testing.T) {
+// After the database was away another may have taken its place: then by time, once.
+func TestAFeedThatLostItsPlaceReadsByTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		type change struct {
-			storage.Change
-			at time.Time
-		}
-		var all []change
 		away := false
-		var forgotten []string
-		f := newFeed(nil, func(_ context.Context, c storage.Change) { forgotten = append(forgotten, c.ID) })
-		f.changes = func(_ context.Context, since time.Time) (some []storage.Change, err error) {
+		var all, places []int64
+		var again []bool
+		f := newFeed(nil, func(context.Context, storage.Change) {})
+		f.changes = func(_ context.Context, from revocations.Place, since time.Time, a bool) ([]storage.Change, revocations.Place, bool, error) {
 			if away {
-				return nil, errors.New("away")
+				return nil, from, false, errors.New("away")
 			}
-			for _, c := range all {
-				if !c.at.Before(since) {
-					some = append(some, c.Change)
-				}
+			if a && time.Since(since) < feedOverlap+time.Minute {
+				t.Errorf("read again since %s ago", time.Since(since))
 			}
-			return some, nil
+			places, again = append(places, from.Low), append(again, a)
+			return nil, revocations.Place{Low: from.Low + 1}, len(places) == 4, nil
 		}
-		read := func() {
-			err := f.read(t.Context())
-			if (err != nil) != away {
+		f.all = func() { all = append(all, f.place.Low) }
+		for i := range 6 {
+			time.Sleep(time.Minute)
+			away = i == 1
+			if err := f.read(t.Context()); (err != nil) != away {
 				t.Fatal(err)
 			}
 		}
-		all = append(all, change{storage.Change{ID: "1"}, time.Now()})
-		read()
-		// Another copy's clock is a minute behind ours.
-		all = append(all, change{storage.Change{ID: "2"}, time.Now().Add(-time.Minute)})
-		read()
-		away = true
-		for range 600 {
-			time.Sleep(time.Second)
-			read()
-			if len(all) == 2 {
-				all = append(all, change{storage.Change{ID: "3"}, time.Now()})
-			}
-		}
-		away = false
-		for range 1200 {
-			read()
-			time.Sleep(time.Second)
-		}
-		if want := []string{"1", "2", "3"}; !slices.Equal(forgotten, want) {
-			t.Errorf("got %v", forgotten)
-		}
-		if len(f.seen) != 0 {
-			t.Errorf("%d changes are remembered for ever", len(f.seen))
+		if !slices.Equal(places, []int64{0, 1, 2, 3, 4}) || !slices.Equal(again, []bool{false, true, false, false, false}) || !slices.Equal(all, []int64{3}) {
+			t.Errorf("read from %v, by time %v, forgot everything at %v", places, again, all)
 		}
 	})
 }
@@ -77,7 +55,7 @@ func TestAJobThatFailsIsLoggedOnceAndOnceMoreWhenItIsOver(t *testing.T) {
 		ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 		defer stop()
 		n := 0
-		s.every(ctx, time.Second, "counting", func(context.Context) error {
+		s.every(ctx, time.Second, nil, "counting", func(context.Context) error {
 			if n++; n < 30 {
 				return errors.New("not yet")
 			}
@@ -96,7 +74,9 @@ func TestACopyThatMissedChangesForgetsEverything(t *testing.T) {
 		var heard time.Time
 		f := newFeed(nil, func(context.Context, storage.Change) {})
 		f.all, f.heard = func() { all++ }, func(at time.Time) { heard = at }
-		f.changes = func(context.Context, time.Time) ([]storage.Change, error) { return nil, nil }
+		f.changes = func(context.Context, revocations.Place, time.Time, bool) ([]storage.Change, revocations.Place, bool, error) {
+			return nil, revocations.Place{}, false, nil
+		}
 		for _, tt := range []struct {
 			pause time.Duration
 			all   int
@@ -118,6 +98,9 @@ func TestAClientDisabledOnAnotherCopyIsForgottenHere(t *testing.T) {
 	}
 	var seen []storage.Change
 	f := newFeed(s.db, func(ctx context.Context, c storage.Change) { seen = append(seen, c); s.forget(ctx, c) })
+	if err := f.read(t.Context()); err != nil || len(seen) != 0 {
+		t.Fatalf("%v, %+v", err, seen)
+	}
 	if err := s.db.Registry().DisableClient(t.Context(), client.ID, time.Now()); err != nil {
 		t.Fatal(err)
 	}

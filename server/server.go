@@ -45,6 +45,7 @@ type Server struct {
 	metrics  *metrics // nil: nobody could read them
 	ready    readiness
 	draining atomic.Bool
+	changes  *feed
 	handler  http.Handler
 }
 
@@ -68,7 +69,9 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 		holder:  newHolder(),
 		proxies: proxies(cfg.TrustedProxies),
 	}
-	s.db, err = storage.Open(ctx, cfg.Database, storage.Options{Log: cfg.Log, MaxConns: cfg.MaxConns, Migrate: !cfg.NoMigrate})
+	s.db, err = storage.Open(ctx, cfg.Database, storage.Options{
+		Log: cfg.Log, MaxConns: cfg.MaxConns, Migrate: !cfg.NoMigrate, TokenLife: cfg.tokenLife(),
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -180,6 +183,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Issuer:        s.cfg.Issuer,
 		Version:       s.cfg.Version,
 		Database:      s.database,
+		Propagated:    s.propagated,
 		Unavailable:   outage,
 		RequestID:     RequestID,
 		ClientAddress: ClientAddress,
@@ -195,6 +199,19 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		s.metrics = newMetrics()
 	}
 	s.ready.look = s.look
+	s.changes = newFeed(s.db, s.forget)
+	s.changes.all = func() {
+		s.provider.ForgetClients()
+		s.apiKeys.ForgetAll()
+	}
+	// From here on: nothing has been remembered yet.
+	if err := s.changes.read(ctx); err != nil {
+		return err
+	}
+	s.changes.heard = func(at time.Time) {
+		s.provider.Heard(at)
+		s.apiKeys.Heard(at)
+	}
 	s.handler = s.edge(s.newRouter(s.routes()), s.prefix)
 	return nil
 }

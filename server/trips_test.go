@@ -62,10 +62,10 @@ var prices = map[string]price{
 	"introspection of an access token, opaque":               {1, 1},
 	"introspection of a token of client_credentials":         {1, 1},
 	"introspection of a refresh token":                       {1, 1},
-	"revocation of an access token, JWT":                     {1, 1},
-	"revocation of an access token, opaque":                  {2, 2},
-	"revocation of a refresh token, and all that came of it": {2, 2},
-	"signing out, with an ID token as hint":                  {2, 3},
+	"revocation of an access token, JWT":                     {1, 2},
+	"revocation of an access token, opaque":                  {2, 3},
+	"revocation of a refresh token, and all that came of it": {2, 3},
+	"signing out, with an ID token as hint":                  {2, 4},
 }
 
 // A meter counts what requests to a server cost.

@@ -17,7 +17,7 @@ func (s apiKeys) AddKey(ctx context.Context, k apikeys.Key, e apikeys.Event) err
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)
 			ON CONFLICT DO NOTHING`, newKeyArgs(k, e)...),
 		audited("api_keys", e),
-		changed(APIKeyChange, k.ID, e.At))
+		s.db.changed(APIKeyChange, k.ID, e.At))
 	switch {
 	case err != nil:
 		return err
@@ -46,7 +46,8 @@ func (s apiKeys) SetKey(ctx context.Context, k apikeys.Key, e apikeys.Event) err
 			k.ID, k.Version, k.Name, k.Scopes, k.Audience, k.Allow, k.Deny, k.Limits, k.Metadata, k.NotBefore, k.ExpiresAt, e.At, e.ID),
 		audited("api_keys", e),
 		isThere(k.ID),
-		changed(APIKeyChange, k.ID, e.At)))
+		s.db.keyStands(k.ID, e),
+		s.db.changed(APIKeyChange, k.ID, e.At)))
 }
 
 // DisableKey implements [apikeys.Store].
@@ -66,7 +67,8 @@ func (s apiKeys) setDisabled(ctx context.Context, id, reason string, disabled bo
 			id, disabled, reason, e.At, e.ID),
 		audited("api_keys", e),
 		isThere(id),
-		changed(APIKeyChange, id, e.At)))
+		s.db.keyStands(id, e),
+		s.db.changed(APIKeyChange, id, e.At)))
 }
 
 // RevokeKey implements [apikeys.Store].
@@ -78,7 +80,8 @@ func (s apiKeys) RevokeKey(ctx context.Context, id, reason string, leaked bool, 
 			id, e.At, e.ID, reason, leaked),
 		audited("api_keys", e),
 		isThere(id),
-		changed(APIKeyChange, id, e.At))
+		s.db.keyStands(id, e),
+		s.db.changed(APIKeyChange, id, e.At))
 	switch {
 	case err != nil:
 		return err
@@ -100,7 +103,8 @@ func (s apiKeys) RotateKey(ctx context.Context, next apikeys.Key, grace time.Tim
 			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27
 			WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = $23 AND event = $27)`,
 			newKeyArgs(next, e)...),
-		changed(APIKeyChange, next.Replaces, e.At)))
+		s.db.keyStands(next.Replaces, e),
+		s.db.changed(APIKeyChange, next.Replaces, e.At)))
 }
 
 // keyChange turns the answer of a verb that changes a key, audits that and looks whether the

@@ -152,9 +152,10 @@ func (st *standing) read() (issuer.Standing, error) {
 
 // RevokeAuthorization implements [issuer.Store].
 func (s issuing) RevokeAuthorization(ctx context.Context, id, reason string, now time.Time) error {
-	_, err := s.db.write(ctx, do(`
-		UPDATE authorizations SET revoked_at = $3, revoke_reason = $2
-		WHERE id = $1 AND revoked_at = 0`,
-		id, reason, now))
+	_, err := s.db.write(ctx,
+		do(`UPDATE authorizations SET revoked_at = $3, revoke_reason = $2
+			WHERE id = $1 AND revoked_at = 0`,
+			id, reason, now),
+		s.db.revokedAuthorizations(now, `id = $3 AND revoked_at = $4`, id, now))
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"mintmark/issuer"
+	"mintmark/revocations"
 )
 
 // issuing keeps what the issuer has promised.
@@ -122,7 +123,7 @@ func (s registry) AddClient(ctx context.Context, c issuer.Client) error {
 			VALUES ($1, $2, $3, $4, $5, $6, $7)
 			ON CONFLICT (id) DO NOTHING`,
 			c.ID, metadata, secrets, hashes, c.CreatedAt, c.UpdatedAt, c.DisabledAt),
-		changed(ClientChange, c.ID, c.CreatedAt))
+		s.db.changed(ClientChange, c.ID, c.CreatedAt))
 }
 
 // SetClient implements [issuer.Registry].
@@ -137,7 +138,7 @@ func (s registry) SetClient(ctx context.Context, c issuer.Client, was time.Time)
 			WHERE id = $1 AND updated_at = $4`,
 			c.ID, metadata, c.UpdatedAt, was),
 		ask(into{&there}, `SELECT 1 FROM clients WHERE id = $1`, c.ID),
-		changed(ClientChange, c.ID, c.UpdatedAt))
+		s.db.changed(ClientChange, c.ID, c.UpdatedAt))
 	switch {
 	case err != nil:
 		return err
@@ -163,7 +164,7 @@ func (s registry) SetClientSecrets(ctx context.Context, id string, was, secrets 
 		do(`UPDATE clients SET secrets = $3, secret_hashes = $4, updated_at = $5
 			WHERE id = $1 AND secret_hashes = $2`,
 			id, wasHashes, text, hashes, now),
-		changed(ClientChange, id, now))
+		s.db.changed(ClientChange, id, now))
 }
 
 // writeSecrets returns the secrets as JSON, and their hashes alone, by which a set of
@@ -189,14 +190,16 @@ func (s registry) DisableClient(ctx context.Context, id string, now time.Time) e
 				disabled_at = CASE WHEN disabled_at = 0 THEN $2 ELSE disabled_at END
 			WHERE id = $1`,
 			id, now),
-		changed(ClientChange, id, now))
+		s.db.standsIn("clients", revocations.Client, id, `disabled_at <> 0`, `TRUE`, now),
+		s.db.changed(ClientChange, id, now))
 }
 
 // EnableClient implements [issuer.Registry].
 func (s registry) EnableClient(ctx context.Context, id string, now time.Time) error {
 	return s.db.try(ctx, issuer.ErrNotFound,
 		do(`UPDATE clients SET updated_at = $2, disabled_at = 0 WHERE id = $1`, id, now),
-		changed(ClientChange, id, now))
+		s.db.standsIn("clients", revocations.Client, id, `disabled_at <> 0`, `TRUE`, now),
+		s.db.changed(ClientChange, id, now))
 }
 
 // RemoveClient implements [issuer.Registry].
@@ -207,5 +210,6 @@ func (s registry) RemoveClient(ctx context.Context, id string, now time.Time) er
 		do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'client removed'
 			WHERE client_id = $1 AND revoked_at = 0`,
 			id, now),
-		changed(ClientChange, id, now))
+		s.db.goneFrom("clients", revocations.Client, id, now),
+		s.db.changed(ClientChange, id, now))
 }

@@ -91,7 +91,8 @@ func (s registry) RevokeConsent(ctx context.Context, accountID, clientID string,
 		do(`UPDATE authorizations SET revoked_at = $3, revoke_reason = 'consent revoked'
 			WHERE account_id = $1 AND client_id = $2 AND revoked_at = 0`,
 			accountID, clientID, now),
-		changed(consentChange, accountID+" "+clientID, now))
+		s.db.revokedAuthorizations(now, `account_id = $3 AND client_id = $4 AND revoked_at = $5`, accountID, clientID, now),
+		s.db.changed(consentChange, accountID+" "+clientID, now))
 	switch {
 	case err != nil:
 		return err

@@ -17,7 +17,7 @@ type table struct {
 	rest string
 }
 
-// everything is every table but changes and leases, which matter only to servers that run. A
+// everything is every table but changes, leases, copies and confirmations, which matter only to servers that run. A
 // test compares it with the schema.
 var everything = []table{
 	{"signing_keys", "id", "alg, generation, public, sealed, created_at, signs_at, revoked_at"},
@@ -34,6 +34,7 @@ var everything = []table{
 		"revoked_at, revoke_reason, forget_at, idp"},
 	{"access_tokens", "id", "digest, authorization_id, client_id, scopes, audience, issued_at, expires_at"},
 	{"revoked_tokens", "jti", "expires_at"},
+	{"revocations", "seq, kind, ref", "until, revoked"},
 	{"assertions", "client_id, jti", "expires_at"},
 	{"api_keys", "id", "kind, owner_type, owner_id, name, digest, scopes, audience, created_at, created_by, expires_at, disabled, revoked_at, version, " +
 		"allow, deny, limits, metadata, created_via, updated_at, not_before, leaked, reason, replaces, replaced_by, grace_until, event"},
@@ -44,7 +45,7 @@ var everything = []table{
 }
 
 // booleans are the columns that SQLite gives back as numbers.
-var booleans = []string{"email_verified", "offline", "disabled", "leaked"}
+var booleans = []string{"email_verified", "offline", "disabled", "leaked", "revoked"}
 
 // copyPage is how many rows are read, and written in one transaction, at a time.
 const copyPage = 200

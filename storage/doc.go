@@ -30,5 +30,6 @@
 //   - codes.go, refresh.go, authorizations.go, tokens.go, clients.go, consents.go: for issuer.
 //   - people.go, sessions.go, counters.go, setup.go: for accounts.
 //   - apikeys.go and signingkeys.go: for apikeys and keys.
-//   - changes.go, leases.go, purge.go, copy.go, condition.go: what the server and its operator need.
+//   - revoked.go and news.go: for revocations, and how every copy of the server hears of what others did.
+//   - changes.go, copies.go, listen.go, leases.go, purge.go, copy.go, condition.go: what the server and its operator need.
 package storage

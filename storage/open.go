@@ -1,17 +1,20 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"mintmark/accounts"
 	"mintmark/apikeys"
 	"mintmark/issuer"
 	"mintmark/keys"
+	"mintmark/revocations"
 )
 
 // ErrUnavailable is inside every error that comes from the database being away, too busy,
@@ -30,12 +33,20 @@ type Options struct {
 	MaxConns int
 	// Migrate brings the schema up to date. Without it, [Open] leaves it as it is.
 	Migrate bool
+	// TokenLife is how long after it was made, or the refresh token before it was used, an access
+	// token can be good: so long it is told that something was revoked. The default is 26 hours,
+	// the most that a server can be configured to.
+	TokenLife time.Duration
 }
+
+// mostLife is 24 hours of tokens.access_ttl, an hour of tokens.refresh_reuse_grace, and room for clocks.
+const mostLife = 26 * time.Hour
 
 // A DB is an open database. It is safe for concurrent use.
 type DB struct {
 	engine     engine
 	log        *slog.Logger
+	tokenLife  time.Duration
 	trips      atomic.Int64
 	statements atomic.Int64
 }
@@ -47,7 +58,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	db := &DB{log: o.Log}
+	db := &DB{log: o.Log, tokenLife: cmp.Or(o.TokenLife, mostLife)}
 	var err error
 	switch scheme, rest, _ := strings.Cut(url, ":"); scheme {
 	case "sqlite":
@@ -91,6 +102,9 @@ func (db *DB) Accounts() accounts.Store { return people{db} }
 
 // APIKeys returns what package apikeys remembers.
 func (db *DB) APIKeys() apikeys.Store { return apiKeys{db} }
+
+// Revocations returns what package revocations remembers.
+func (db *DB) Revocations() revocations.Store { return told{db} }
 
 // Ping says whether the database answers.
 func (db *DB) Ping(ctx context.Context) error {

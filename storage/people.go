@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"mintmark/accounts"
+	"mintmark/revocations"
 )
 
 // people keeps what package accounts remembers.
@@ -130,7 +131,9 @@ func (s people) SetPassword(ctx context.Context, id, was, hash string, endSessio
 			do(`UPDATE authorizations SET revoked_at = $3, revoke_reason = 'password changed'
 				WHERE account_id = $1 AND revoked_at = 0
 				AND EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND password_hash = $2)`,
-				id, hash, now))
+				id, hash, now),
+			// Not the account: whoever signs in again, in the same second too, gets good tokens.
+			s.db.revokedAuthorizations(now, `account_id = $3 AND revoked_at = $4`, id, now))
 	}
 	return s.db.try(ctx, accounts.ErrNotFound, verb...)
 }
@@ -156,7 +159,11 @@ func (s people) DisableAccount(ctx context.Context, id string, now time.Time) er
 			AND EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND disabled_at <> 0)`,
 			id, now),
 		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id),
-		changed(OwnerChange, id, now))
+		// The account too, because of its API keys. What it had been given stays revoked when the
+		// account is enabled again.
+		s.db.revokedAuthorizations(now, `account_id = $3 AND revoked_at = $4`, id, now),
+		s.db.standsIn("accounts", revocations.Account, id, `TRUE`, `disabled_at <> 0`, now),
+		s.db.changed(OwnerChange, id, now))
 	switch {
 	case err != nil:
 		return err
@@ -172,7 +179,8 @@ func (s people) DisableAccount(ctx context.Context, id string, now time.Time) er
 func (s people) EnableAccount(ctx context.Context, id string, now time.Time) error {
 	return s.db.try(ctx, accounts.ErrNotFound,
 		do(`UPDATE accounts SET disabled_at = 0 WHERE id = $1`, id),
-		changed(OwnerChange, id, now))
+		s.db.standsIn("accounts", revocations.Account, id, `disabled_at <> 0`, `TRUE`, now),
+		s.db.changed(OwnerChange, id, now))
 }
 
 // RemoveAccount implements [accounts.Store].
@@ -196,7 +204,8 @@ func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) err
 			AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1)`,
 			id, now),
 		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id),
-		changed(OwnerChange, id, now))
+		s.db.goneFrom("accounts", revocations.Account, id, now),
+		s.db.changed(OwnerChange, id, now))
 	switch {
 	case err != nil:
 		return err

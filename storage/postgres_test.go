@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"mintmark/accounts"
 	"mintmark/issuer"
+	"mintmark/revocations"
 	"mintmark/storage"
 	"mintmark/storage/storagetest"
 )
@@ -195,5 +197,55 @@ func TestNULAndBrokenTextAreErrors(t *testing.T) {
 	}
 	if _, err := db.Accounts().Account(t.Context(), "usr_1"); !errors.Is(err, accounts.ErrNotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Transactions become visible in another order than they got their numbers. One that is slow is
+// not skipped, is not told twice, and what was told is not read again while it is open.
+func TestASlowTransactionIsNotSkipped(t *testing.T) {
+	url := storagetest.Postgres(t)
+	db := storagetest.Open(t, url)
+	slow, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close(context.Background())
+	read := func(from revocations.Place) (refs []string, to revocations.Place) {
+		t.Helper()
+		found, to, _, err := db.Revocations().News(t.Context(), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range found {
+			refs = append(refs, r.Ref)
+		}
+		return refs, to
+	}
+	_, place := read(revocations.Place{})
+	if _, err := slow.Exec(t.Context(), `BEGIN; INSERT INTO revocations (seq, kind, ref, until, revoked)
+		VALUES (CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT), 'token', 'slow', 9000000000000000, TRUE)`); err != nil {
+		t.Fatal(err)
+	}
+	until := time.Now().Add(time.Hour)
+	var low int64
+	for _, jti := range []string{"a", "b"} {
+		if err := db.Issuer().RevokeToken(t.Context(), jti, until); err != nil {
+			t.Fatal(err)
+		}
+		var refs []string
+		if refs, place = read(place); !slices.Equal(refs, []string{jti}) {
+			t.Errorf("read %v, want %s", refs, jti)
+		}
+		if low != 0 && place.Low != low {
+			t.Errorf("low went from %d to %d past an open transaction", low, place.Low)
+		}
+		low = place.Low
+	}
+	if _, err := slow.Exec(t.Context(), `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	refs, place := read(place)
+	if again, _ := read(place); !slices.Equal(refs, []string{"slow"}) || len(again) != 0 || place.Low <= low {
+		t.Errorf("read %v and %v, low was %d and is %d", refs, again, low, place.Low)
 	}
 }

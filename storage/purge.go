@@ -28,8 +28,14 @@ func (db *DB) Purge(ctx context.Context, now time.Time, batch int) (deleted int6
 		do(`DELETE FROM counters WHERE key IN (
 				SELECT key FROM counters WHERE resets_at <= $1 LIMIT $2)`, now, batch),
 		do(`DELETE FROM setup_codes WHERE expires_at <= $1`, now),
+		// The newest of these two stay: on SQLite the next takes its number from it.
 		do(`DELETE FROM changes WHERE id IN (
-				SELECT id FROM changes WHERE at <= $1 LIMIT $2)`, now.Add(-changesKept), batch),
+				SELECT id FROM changes WHERE at <= $1 AND seq < (SELECT MAX(seq) FROM changes) LIMIT $2)`, now.Add(-changesKept), batch),
+		do(`DELETE FROM revocations WHERE (seq, kind, ref) IN (
+				SELECT seq, kind, ref FROM revocations WHERE until <= $1 AND seq < (SELECT MAX(seq) FROM revocations) LIMIT $2)`, now, batch),
+		do(`DELETE FROM confirmations WHERE (change_id, copy_id) IN (
+				SELECT change_id, copy_id FROM confirmations WHERE at <= $1 LIMIT $2)`, now.Add(-confirmationsKept), batch),
+		do(`DELETE FROM copies WHERE expires <= $1`, now),
 	} {
 		n, err := db.write(unhurried(ctx), s)
 		if err != nil {

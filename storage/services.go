@@ -70,7 +70,8 @@ func (s apiKeys) DisableService(ctx context.Context, id string, e apikeys.Event)
 			WHERE id = $1 AND removed_at = 0`,
 			id, e.At, e.ID),
 		audited("service_accounts", e),
-		changed(OwnerChange, id, e.At)))
+		s.db.serviceStands(id, e),
+		s.db.changed(OwnerChange, id, e.At)))
 }
 
 // EnableService implements [apikeys.Store].
@@ -78,7 +79,8 @@ func (s apiKeys) EnableService(ctx context.Context, id string, e apikeys.Event) 
 	return s.serviceChange(s.db.write(ctx,
 		do(`UPDATE service_accounts SET event = $2, disabled_at = 0 WHERE id = $1 AND removed_at = 0`, id, e.ID),
 		audited("service_accounts", e),
-		changed(OwnerChange, id, e.At)))
+		s.db.serviceStands(id, e),
+		s.db.changed(OwnerChange, id, e.At)))
 }
 
 // RemoveService implements [apikeys.Store].
@@ -90,7 +92,8 @@ func (s apiKeys) RemoveService(ctx context.Context, id string, e apikeys.Event) 
 			WHERE owner_type = 'service' AND owner_id = $1 AND revoked_at = 0
 			AND EXISTS (SELECT 1 FROM service_accounts WHERE id = $1 AND event = $3)`,
 			id, e.At, e.ID),
-		changed(OwnerChange, id, e.At)))
+		s.db.serviceStands(id, e),
+		s.db.changed(OwnerChange, id, e.At)))
 }
 
 func (apiKeys) serviceChange(n []int64, err error) error {

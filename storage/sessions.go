@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"mintmark/accounts"
+	"mintmark/revocations"
 )
 
 // StartSession implements [accounts.Store].
@@ -27,7 +28,9 @@ func (s people) StartSession(ctx context.Context, n accounts.Session, of account
 			do(`UPDATE sessions SET ended_at = $2, end_reason = 'replaced'
 				WHERE id = $1 AND ended_at = 0
 				AND EXISTS (SELECT 1 FROM sessions WHERE id = $3)`,
-				endID, n.CreatedAt, n.ID))
+				endID, n.CreatedAt, n.ID),
+			s.db.revokedAuthorizations(n.CreatedAt, `session_id = $3 AND NOT offline
+				AND EXISTS (SELECT 1 FROM sessions WHERE id = $3 AND ended_at = $4)`, endID, n.CreatedAt))
 	}
 	changed, err := s.db.write(ctx, verb...)
 	switch {
@@ -98,13 +101,20 @@ func (s people) EndSession(ctx context.Context, id, reason string, now time.Time
 		verb = append(verb, do(`
 			UPDATE authorizations SET revoked_at = $2, revoke_reason = 'session revoked'
 			WHERE session_id = $1 AND revoked_at = 0`,
-			id, now))
+			id, now),
+			s.db.standsIn("sessions", revocations.Session, id, `TRUE`, `ended_at = $3`, now, now),
+			s.db.revokedAuthorizations(now, `session_id = $3 AND revoked_at = $4`, id, now))
 	case "logout":
 		// OpenID Connect Core §11: offline access is for "when the End-User is not present".
 		verb = append(verb, do(`
 			UPDATE authorizations SET revoked_at = $2, revoke_reason = 'signed out'
 			WHERE session_id = $1 AND revoked_at = 0 AND NOT offline`,
 			id, now))
+	}
+	if reason != "revoked" {
+		// Not the session: what offline access gave carries its id too, and goes on.
+		verb = append(verb, s.db.revokedAuthorizations(now, `session_id = $3 AND NOT offline
+			AND EXISTS (SELECT 1 FROM sessions WHERE id = $3 AND ended_at = $4)`, id, now))
 	}
 	return s.db.try(ctx, accounts.ErrNotFound, verb...)
 }
@@ -123,12 +133,16 @@ func (s people) EndSessions(ctx context.Context, accountID, reason string, now t
 		verb = append(verb, do(`
 			UPDATE authorizations SET revoked_at = $2, revoke_reason = 'session revoked'
 			WHERE account_id = $1 AND revoked_at = 0`,
-			accountID, now))
+			accountID, now), s.db.revokedAuthorizations(now, `account_id = $3 AND revoked_at = $4`, accountID, now))
 	case "logout":
 		verb = append(verb, do(`
 			UPDATE authorizations SET revoked_at = $2, revoke_reason = 'signed out'
 			WHERE account_id = $1 AND revoked_at = 0 AND NOT offline`,
 			accountID, now))
+	}
+	if reason != "revoked" {
+		verb = append(verb, s.db.revokedAuthorizations(now, `account_id = $3 AND NOT offline
+			AND EXISTS (SELECT 1 FROM sessions WHERE id = session_id AND ended_at = $4)`, accountID, now))
 	}
 	_, err := s.db.write(ctx, verb...)
 	return err

@@ -42,7 +42,7 @@ func (s signing) AddSigningKey(ctx context.Context, k keys.Record) error {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT DO NOTHING`,
 		k.ID, string(k.Alg), k.Generation, k.Public, k.Sealed, k.CreatedAt, k.SignsAt, k.RevokedAt),
-		changed(SigningKeyChange, k.ID, k.CreatedAt))
+		s.db.changed(SigningKeyChange, k.ID, k.CreatedAt))
 }
 
 // RevokeSigningKey implements [keys.Store].
@@ -51,7 +51,7 @@ func (s signing) RevokeSigningKey(ctx context.Context, id string, now time.Time)
 		UPDATE signing_keys SET revoked_at = CASE WHEN revoked_at = 0 THEN $2 ELSE revoked_at END
 		WHERE id = $1`,
 		id, now),
-		changed(SigningKeyChange, id, now))
+		s.db.changed(SigningKeyChange, id, now))
 }
 
 // ForgetSigningKeys implements [keys.Store].

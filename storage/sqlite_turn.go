@@ -17,6 +17,11 @@ func (s *sqliteDB) about() about {
 		name:     "sqlite",
 		dialect:  goose.DialectSQLite3,
 		hasTable: `SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = $1`,
+		// The newest row of both tables stays, whatever its age: numbers are not given twice.
+		number: `(SELECT COALESCE(MAX(seq), 0) + 1 FROM %s)`,
+		// Written as PostgreSQL writes it, with nothing open.
+		snapshot: `SELECT COALESCE(MAX(seq), 0) + 1 AS low, ':' || (COALESCE(MAX(seq), 0) + 1) || ':' AS seen FROM %s`,
+		among:    `= NULLIF($2, '')`,
 	}
 }
 

@@ -74,11 +74,16 @@ func (s issuing) ClientTokenStanding(ctx context.Context, clientID, jti string) 
 
 // RevokeToken implements [issuer.Store].
 func (s issuing) RevokeToken(ctx context.Context, jti string, until time.Time) error {
-	_, err := s.db.write(ctx, do(`
-		INSERT INTO revoked_tokens (jti, expires_at) VALUES ($1, $2)
-		ON CONFLICT (jti) DO UPDATE SET expires_at = excluded.expires_at
-		WHERE excluded.expires_at > revoked_tokens.expires_at`,
-		jti, until))
+	_, err := s.db.write(ctx,
+		// Once: whoever has a token can revoke it as often as they want.
+		do(`INSERT INTO revocations (seq, kind, ref, until, revoked)
+			SELECT `+s.db.numbered("revocations")+`, 'token', $1, CAST($2 AS BIGINT), TRUE
+			WHERE NOT EXISTS (SELECT 1 FROM revoked_tokens WHERE jti = $1)`,
+			jti, until),
+		do(`INSERT INTO revoked_tokens (jti, expires_at) VALUES ($1, $2)
+			ON CONFLICT (jti) DO UPDATE SET expires_at = excluded.expires_at
+			WHERE excluded.expires_at > revoked_tokens.expires_at`,
+			jti, until))
 	return err
 }
 

@@ -216,4 +216,10 @@ type about struct {
 	name     string // as we call it
 	dialect  goose.Dialect
 	hasTable string // counts the tables of a name
+
+	// How a reader finds what is new: see news.go.
+	number   string // an expression for the number of the transaction that it stands in, in a table
+	snapshot string // a query for low and seen of a table
+	among    string // whether a number is among those that $2 names
+	wake     string // at the end of an INSERT: tells every copy that listens, when it is committed
 }

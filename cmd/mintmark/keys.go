@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -130,16 +131,34 @@ func keysRotate(a *access) *cobra.Command {
 
 func keysRevoke(a *access) *cobra.Command {
 	var reason string
-	var leaked bool
+	var leaked, wait bool
 	c := &cobra.Command{
 		Use: "revoke KEY", Short: "Refuse an API key for good", Args: cobra.ExactArgs(1),
-		Example: "  mintmark keys revoke 0Ab3dE6gH9k --leaked --reason published",
+		Example: "  mintmark keys revoke 0Ab3dE6gH9k --wait --leaked --reason published",
 		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
-			return at.oneKey(ctx, out, args[0], "/revoke", map[string]any{"reason": reason, "leaked": leaked})
+			what := "/revoke"
+			if wait {
+				what += "?wait=true"
+			}
+			answer, err := at.do(ctx, http.MethodPost, "/keys/"+url.PathEscape(args[0])+what, map[string]any{"reason": reason, "leaked": leaked})
+			if err != nil {
+				return err
+			}
+			if err := out.object(answer, "id"); err != nil || !wait {
+				return err
+			}
+			var revoked struct {
+				Propagated bool `json:"propagated"`
+			}
+			if err := json.Unmarshal(answer, &revoked); err != nil || !revoked.Propagated {
+				return errors.New("the key is revoked, but a copy of the server did not confirm it within 3 seconds: it may be cut off from the database, and then takes the key for up to a minute more")
+			}
+			return nil
 		}),
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why, for the audit log")
 	c.Flags().BoolVar(&leaked, "leaked", false, "somebody else has it")
+	c.Flags().BoolVar(&wait, "wait", false, "return when every copy of the server refuses it; fails if one has not said so after 3 seconds")
 	return c
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -13,22 +12,24 @@ import (
 	"mintmark/internal/secret"
 	"mintmark/issuer"
 	"mintmark/keys"
+	"mintmark/revocations"
 	"mintmark/storage"
 )
 
 func changesAreAnnounced(t *testing.T, w *world) {
 	db := w.copies[1]
-	seen := map[string]bool{}
+	_, place, _, err := db.Changes(w.ctx, revocations.Place{}, w.now, false)
+	w.must(err)
 	news := func() (all []string) {
-		changes, err := db.Changes(w.ctx, w.now)
+		changes, to, missed, err := db.Changes(w.ctx, place, w.now, false)
 		w.must(err)
-		for _, c := range changes {
-			if !seen[c.ID] {
-				seen[c.ID] = true
-				all = append(all, c.Kind+" "+c.Ref)
-			}
+		if missed || to.Low < place.Low {
+			t.Errorf("from %+v to %+v, missed %v", place, to, missed)
 		}
-		slices.Sort(all)
+		place = to
+		for _, c := range changes {
+			all = append(all, c.Kind+" "+c.Ref)
+		}
 		return all
 	}
 	x := w.answered()
@@ -72,11 +73,18 @@ func changesAreAnnounced(t *testing.T, w *world) {
 	w.same([]string{"owner " + x.account.ID}, news())
 
 	// Only what is asked for, and what is not an administrator's doing is no news.
-	later, err := db.Changes(w.ctx, w.now.Add(time.Microsecond))
-	w.must(err)
-	w.same([]storage.Change{}, later)
+	w.same([]string(nil), news())
 	w.redeemed()
 	w.same(1, len(news())) // its client
+
+	// A reader that lost its place reads by time.
+	again, _, _, err := db.Changes(w.ctx, place, w.now, true)
+	w.must(err)
+	later, _, _, err := db.Changes(w.ctx, place, w.now.Add(time.Microsecond), true)
+	w.must(err)
+	if len(again) < 10 || len(later) != 0 {
+		t.Errorf("again there are %d changes, and %d later", len(again), len(later))
+	}
 }
 
 func aLeaseHasOneHolder(t *testing.T, w *world) {
@@ -127,7 +135,7 @@ func purgeTakesOnlyTheDead(t *testing.T, w *world) {
 	w.must(w.issuer.UseAssertion(w.ctx, "cli", "live", w.now.Add(time.Hour)))
 	never := w.answered(func(a *issuer.Authorization) { a.ForgetAt = time.Time{} })
 
-	// Six kinds and a set-up code, two rows of a kind at a time.
+	// Six kinds and a set-up code, two rows of a kind at a time; and the revocation of each dead token.
 	var rounds []int64
 	for {
 		n, err := db.Purge(w.ctx, w.now, 2)
@@ -137,7 +145,7 @@ func purgeTakesOnlyTheDead(t *testing.T, w *world) {
 		}
 		rounds = append(rounds, n)
 	}
-	w.same([]int64{6*2 + 1, 6}, rounds)
+	w.same([]int64{7*2 + 1, 7}, rounds)
 
 	for _, x := range []allowed{live, never} {
 		if st := w.standing(x); st.SessionEnded || st.PersonGone {
@@ -152,16 +160,18 @@ func purgeTakesOnlyTheDead(t *testing.T, w *world) {
 	w.wants(issuer.ErrReplayed, w.issuer.UseAssertion(w.ctx, "cli", "live", w.now.Add(time.Hour)))
 
 	// Announcements are kept for an hour.
-	before, err := db.Changes(w.ctx, time.Time{})
-	w.must(err)
-	if len(before) == 0 {
-		t.Error("fresh announcements are gone")
+	all := func() int {
+		changes, _, _, err := db.Changes(w.ctx, revocations.Place{}, time.Time{}, true)
+		w.must(err)
+		return len(changes)
 	}
+	before := all()
 	_, err = db.Purge(w.ctx, w.now.Add(time.Hour), 1000)
 	w.must(err)
-	after, err := db.Changes(w.ctx, time.Time{})
-	w.must(err)
-	w.same([]storage.Change{}, after)
+	// The newest stays: it has the highest number.
+	if after := all(); before < 3 || after != 1 {
+		t.Errorf("there were %d announcements, and are %d", before, after)
+	}
 }
 
 func everyVerbIsOneTrip(t *testing.T, w *world) {
@@ -199,8 +209,8 @@ func everyVerbIsOneTrip(t *testing.T, w *world) {
 		{"UseAssertion", 1, func() error { return w.issuer.UseAssertion(w.ctx, "c", "j", w.now) }},
 		{"Count", 1, func() error { _, _, err := w.people.Count(w.ctx, "k", time.Minute, w.now); return err }},
 		{"Session", 1, func() error { _, _, err := w.people.Session(w.ctx, x.session.ID); return err }},
-		{"EndSession", 2, func() error { return w.people.EndSession(w.ctx, x.session.ID, "logout", w.now) }},
-		{"DisableAccount", 6, func() error { return w.people.DisableAccount(w.ctx, x.account.ID, w.now) }},
+		{"EndSession", 3, func() error { return w.people.EndSession(w.ctx, x.session.ID, "logout", w.now) }},
+		{"DisableAccount", 8, func() error { return w.people.DisableAccount(w.ctx, x.account.ID, w.now) }},
 	} {
 		trips, statements := db.Trips(), db.Statements()
 		w.must(tt.do())
