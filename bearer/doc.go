@@ -19,6 +19,7 @@
 //   - challenge.go and refusal.go say no.
 //   - tokens.go verifies a JWT, in the order of its checks; jwt.go takes it apart,
 //     algorithm.go checks the signature.
-//   - source.go keeps an issuer's keys fresh, jwks.go reads them.
+//   - source.go keeps an issuer's keys fresh, jwks.go reads them; publickeys.go is that alone,
+//     for tokens that are no credentials, such as ID tokens.
 //   - remotekeys.go asks the issuer about an API key, and remembers the answer.
 package bearer

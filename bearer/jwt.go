@@ -48,8 +48,8 @@ type header struct {
 
 // parse takes a token apart, RFC 7515 §5.2. All tokens that a key signs have the same header:
 // known says what it reads, if a good token had it before.
-func parse(token string, known func(segment string) (header, bool)) (*jws, error) {
-	if len(token) > maxToken {
+func parse(token string, most int, known func(segment string) (header, bool)) (*jws, error) {
+	if len(token) > most {
 		return nil, errShape
 	}
 	first := strings.IndexByte(token, '.')

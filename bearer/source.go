@@ -41,7 +41,7 @@ type keySource struct {
 	static   bool
 	issuer   string
 	stale    time.Duration
-	client   *http.Client
+	get      getter
 	location string // of the JWKS; empty: by discovery
 
 	set       atomic.Pointer[keySet]
@@ -57,8 +57,11 @@ type keySource struct {
 	generation uint64
 }
 
+// A getter gets a document of at most 64 KiB.
+type getter = func(ctx context.Context, address string) (body []byte, header http.Header, err error)
+
 func newKeySource(i *Issuer, symmetric bool) (*keySource, error) {
-	s := &keySource{issuer: i.URL, stale: i.StaleFor, client: i.Client, location: i.JWKSURL}
+	s := &keySource{issuer: i.URL, stale: i.StaleFor, location: i.JWKSURL}
 	ways := 0
 	for _, there := range []bool{i.JWKSURL != "", i.JWKS != nil, i.PEM != nil, i.Secret != nil} {
 		if there {
@@ -80,8 +83,12 @@ func newKeySource(i *Issuer, symmetric bool) (*keySource, error) {
 	case symmetric:
 		return nil, errors.New("a shared secret is not fetched: set Secret or JWKS")
 	default:
-		if s.client == nil {
-			s.client = plainClient()
+		client := i.Client
+		if client == nil {
+			client = plainClient()
+		}
+		s.get = func(ctx context.Context, address string) ([]byte, http.Header, error) {
+			return get(ctx, client, address)
 		}
 		for _, address := range []string{i.URL, i.JWKSURL} {
 			if address == i.JWKSURL && address == "" || address == i.URL && i.JWKSURL != "" {
@@ -233,7 +240,7 @@ func (s *keySource) fetch(ctx context.Context, now time.Time) error {
 		}
 		address = s.found
 	}
-	body, header, err := get(ctx, s.client, address)
+	body, header, err := s.get(ctx, address)
 	if err != nil {
 		return err
 	}
@@ -252,7 +259,7 @@ func (s *keySource) fetch(ctx context.Context, now time.Time) error {
 
 // discover finds the JWKS, OpenID Connect Discovery §4.
 func (s *keySource) discover(ctx context.Context) (string, error) {
-	body, _, err := get(ctx, s.client, strings.TrimSuffix(s.issuer, "/")+"/.well-known/openid-configuration")
+	body, _, err := s.get(ctx, strings.TrimSuffix(s.issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
 		return "", err
 	}

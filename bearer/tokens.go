@@ -191,7 +191,7 @@ func (t *Tokens) Forget(ids ...string) {
 // verify checks a token that is not remembered. What is cheap comes first; the claims are
 // believed only at the end, when the signature was good.
 func (t *Tokens) verify(ctx context.Context, token string, now time.Time) (*verified, error) {
-	j, err := parse(token, t.headers.Get)
+	j, err := parse(token, maxToken, t.headers.Get)
 	if err != nil {
 		return nil, ErrInvalid.because(err)
 	}

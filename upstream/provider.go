@@ -1,6 +1,9 @@
 package upstream
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // A Provider is somebody who signs people in for us, as it is stored and shown to operators.
 // The secret is sealed and never in JSON.
@@ -15,7 +18,7 @@ type Provider struct {
 	// Kind is a row of the table of kinds: see [Kinds].
 	Kind string `json:"kind"`
 	// Issuer is the issuer identifier of OpenID Connect providers, compared byte for byte. Empty:
-	// the kind's own. For microsoft it may have {tenantid} in it.
+	// the kind's own.
 	Issuer string `json:"issuer,omitempty"`
 	// ClientID is who we are there.
 	ClientID string `json:"client_id"`
@@ -35,7 +38,8 @@ type Provider struct {
 	// Mapping is from a claim of ours to a path in the provider's answer, with dots between its
 	// steps: "sub": "id", "email": "user.mail". It goes before the kind's own.
 	Mapping map[string]string `json:"mapping,omitempty"`
-	// Algorithms are the ones that its ID tokens may be signed with. Empty: RS256, or the kind's.
+	// Algorithms are the ones that its ID tokens may be signed with: of RS, PS and ES with 256, 384
+	// and 512, and EdDSA. Empty: those that its metadata lists; without metadata, RS256.
 	Algorithms []string `json:"algorithms,omitempty"`
 	// Options are the kind's own: apple's team_id and key_id, discord's guild, github's host,
 	// gitlab's host, microsoft's tenant. See docs/how-to/providers.md.
@@ -90,12 +94,10 @@ func (p *Provider) Enabled() bool { return p.DisabledAt.IsZero() }
 // SecretAAD is the associated data that the secret of a provider is sealed with.
 func SecretAAD(id string) string { return "provider/" + id }
 
-// Check says in one sentence what is wrong with a provider, in the words of an operator. The
-// error is an [*Invalid]. It asks nobody.
-func (p *Provider) Check() error { return nil }
-
-// An Invalid is a provider that can't be one. Field is the JSON name.
-type Invalid struct{ Field, Problem string }
-
-// Error returns both.
-func (e *Invalid) Error() string { return "upstream: " + e.Field + " " + e.Problem }
+// Label is what people call it: its title, or its kind's.
+func (p *Provider) Label() string {
+	if k := kinds[p.Kind]; p.Title == "" && k != nil && k.title != "" {
+		return k.title
+	}
+	return cmp.Or(p.Title, p.Name)
+}

@@ -3,9 +3,15 @@ package upstream
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"log/slog"
-	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/singleflight"
 
 	"mintmark/internal/secret"
 )
@@ -24,6 +30,9 @@ type Config struct {
 	Allow []string
 	// RootCAs verify the providers. The default is the system's.
 	RootCAs *x509.CertPool
+	// Timeout is how long one callback may speak to its provider, with everything that it asks. The
+	// default, and the most, is 5 s.
+	Timeout time.Duration
 	// Log gets a line when a provider is found to be away, and when it is back. What a sign-in is
 	// refused for is in the error, for the caller's log. The default is [slog.Default].
 	Log *slog.Logger
@@ -32,65 +41,160 @@ type Config struct {
 // A Registry knows the providers and signs people in with them. It is safe for concurrent use.
 type Registry struct {
 	Config
+	secure bool // we are https
+
+	flight singleflight.Group
+	mu     sync.Mutex
+	list   []Provider // by name; nil: not read yet
+	at     time.Time  // when it was read
+	age    uint64     // grows with Forget, so that what was being read meanwhile is not kept
+	// connections are by the id of the provider.
+	connections map[string]*connection
 }
+
+// listAge is how old the list may be that the sign-in page shows and that Begin goes by. Finish reads
+// it anew.
+const listAge = time.Second
+
+const mostTimeout = 5 * time.Second
 
 // New returns a registry. It asks nobody yet.
 func New(c Config) (*Registry, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	return &Registry{Config: c}, nil
-}
-
-// A Purpose is what a sign-in is for. It comes back from [Registry.Finish] as it went in.
-type Purpose struct {
-	// Request is the issuer's sealed request that waits for its person; may be empty.
-	Request string `json:"request,omitempty"`
-	// Return is a relative path of ours, or empty. Anything else is refused at Begin.
-	Return string `json:"return,omitempty"`
-	// LinkTo and Session are the account that the identity is to be linked to, and the session
-	// that asks; both or none.
-	LinkTo  string `json:"link_to,omitempty"`
-	Session string `json:"session,omitempty"`
-
-	// The rest is for the provider's page and does not come back.
-	LoginHint string `json:"-"`
-	Prompt    string `json:"-"` // "", "login", "select_account"
-	// MaxAge asks when the person proved who they are: max_age of OpenID Connect Core §3.1.2.1, with
-	// which auth_time becomes REQUIRED in the ID token. The caller compares [Identity.AuthTime].
-	MaxAge  *int64   `json:"-"` // seconds; nil: it does not matter
-	Locales []string `json:"-"`
+	if c.Timeout <= 0 || c.Timeout > mostTimeout {
+		c.Timeout = mostTimeout
+	}
+	u, err := url.Parse(c.Issuer)
+	if err != nil || u.Host == "" {
+		return nil, errors.New("upstream: the issuer is not a URL")
+	}
+	if c.Store == nil || c.Sealer == nil || c.StateKey == [32]byte{} {
+		return nil, errors.New("upstream: Store, Sealer and StateKey have no default")
+	}
+	return &Registry{Config: c, secure: u.Scheme == "https", connections: map[string]*connection{}}, nil
 }
 
 // Enabled returns the providers with which people may sign in, by name. What it returns may be
-// a second old, and does not change.
+// a second old, and is not to be changed.
 func (g *Registry) Enabled(ctx context.Context, now time.Time) ([]Provider, error) {
-	return nil, nil
+	all, err := g.all(ctx, now)
+	if err != nil {
+		return nil, err
+	}
+	enabled := make([]Provider, 0, len(all))
+	for _, p := range all {
+		if p.Enabled() && kinds[p.Kind] != nil {
+			enabled = append(enabled, p)
+		}
+	}
+	return enabled, nil
 }
 
-// ByName returns an enabled provider, or [ErrUnknown].
+// ByName returns an enabled provider, or [ErrUnknown]. It may be a second old.
 func (g *Registry) ByName(ctx context.Context, name string, now time.Time) (Provider, error) {
-	return Provider{}, ErrUnknown
+	all, err := g.all(ctx, now)
+	if err != nil {
+		return Provider{}, err
+	}
+	p, err := byName(all, name)
+	if err != nil || !p.Enabled() {
+		return Provider{}, ErrUnknown
+	}
+	return p, nil
 }
 
-// ErrUnknown: there is no provider of this name, or it is disabled.
-var ErrUnknown = &Refusal{Code: "unknown_provider", Words: "There is no way to sign in by that name. Choose one from the sign-in page."}
-
-// Begin starts a sign-in with a provider: it gives the browser a cookie and returns the address
-// to send it to. An error is a [*Refusal], or ours. Of the sign-ins that a browser began and did
-// not finish, the latest few are kept: r says which there are.
-func (g *Registry) Begin(w http.ResponseWriter, r *http.Request, name string, to Purpose, now time.Time) (authorizationURL string, err error) {
-	return "", ErrUnknown
+// anyByName returns a provider, whether it is enabled or not. It may be a second old.
+func (g *Registry) anyByName(ctx context.Context, name string, now time.Time) (Provider, error) {
+	all, err := g.all(ctx, now)
+	if err != nil {
+		return Provider{}, err
+	}
+	return byName(all, name)
 }
 
-// Finish answers the provider's callback, by GET or by POST: it returns who has arrived, and
-// what for. It takes the cookie away. An error is a [*Refusal], or ours.
-//
-// The purpose comes back with a refusal too, as soon as the cookie is known to be ours, so that
-// the page can lead back.
-func (g *Registry) Finish(w http.ResponseWriter, r *http.Request, name string, now time.Time) (Identity, Purpose, error) {
-	return Identity{}, Purpose{}, ErrUnknown
+// readByName reads a provider anew, whether it is enabled or not.
+func (g *Registry) readByName(ctx context.Context, name string, now time.Time) (Provider, error) {
+	all, err := g.read(ctx, now)
+	if err != nil {
+		return Provider{}, err
+	}
+	return byName(all, name)
 }
 
-// Forget makes the next look at the providers read them anew, on this copy of the server.
-func (g *Registry) Forget() {}
+func byName(all []Provider, name string) (Provider, error) {
+	i, ok := slices.BinarySearchFunc(all, name, func(p Provider, name string) int { return strings.Compare(p.Name, name) })
+	if !ok || kinds[all[i].Kind] == nil { // a kind of a newer copy of the server
+		return Provider{}, ErrUnknown
+	}
+	return all[i], nil
+}
+
+// all returns the list, which may be a second old.
+func (g *Registry) all(ctx context.Context, now time.Time) ([]Provider, error) {
+	g.mu.Lock()
+	list, at := g.list, g.at
+	g.mu.Unlock()
+	if list != nil && now.Sub(at) < listAge {
+		return list, nil
+	}
+	v, err, _ := g.flight.Do("", func() (any, error) { return g.read(context.WithoutCancel(ctx), now) })
+	if err != nil {
+		return nil, err
+	}
+	return v.([]Provider), nil
+}
+
+// read reads the list and keeps it.
+func (g *Registry) read(ctx context.Context, now time.Time) ([]Provider, error) {
+	g.mu.Lock()
+	age := g.age
+	g.mu.Unlock()
+	list, err := g.Store.Providers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if list == nil {
+		list = []Provider{}
+	}
+	slices.SortFunc(list, func(a, b Provider) int { return strings.Compare(a.Name, b.Name) })
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if age == g.age && !now.Before(g.at) {
+		g.list, g.at = list, now
+	}
+	g.drop(list)
+	return list, nil
+}
+
+// drop forgets the connections of providers that are not there any more.
+func (g *Registry) drop(list []Provider) {
+	if len(g.connections) <= len(list) {
+		return
+	}
+	for id, c := range g.connections {
+		if !slices.ContainsFunc(list, func(p Provider) bool { return p.ID == id }) {
+			c.fetch.CloseIdle()
+			delete(g.connections, id)
+		}
+	}
+}
+
+// Forget makes the next look at the providers read them anew, on this copy of the server. Whoever
+// changes one calls it afterwards.
+func (g *Registry) Forget() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.list = nil
+	g.age++
+}
+
+// Close closes the connections that are kept. Nothing may be running any more.
+func (g *Registry) Close() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, c := range g.connections {
+		c.fetch.CloseIdle()
+	}
+}

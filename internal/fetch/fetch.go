@@ -1,5 +1,5 @@
 // Package fetch gets a small document from an address that somebody else chose: the keys
-// of a client that registered a jwks_uri.
+// of a client that registered a jwks_uri, or what a provider of sign-in has to say.
 //
 // Whoever may register a client may so make this server send a request, and could use
 // it to reach what only this server can reach. So the fetcher speaks https only, looks the
@@ -10,16 +10,17 @@
 // # Reading order
 //
 //   - fetch.go: one request, from the address to the bytes.
+//   - exchange.go: a request with a body, and what it answers.
 //   - public.go: which addresses are public.
 package fetch
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -40,11 +41,16 @@ const (
 
 	atOnce        = 16
 	atOncePerHost = 4
+
+	idle = 30 * time.Second // of a connection that is kept
 )
 
 // ErrUnavailable is every failure. Its text says nothing about the target: the difference
 // between "refused" and "timed out" would make a port scanner of us.
 var ErrUnavailable = errors.New("fetch: the document is not available")
+
+// ErrTooLong is in the errors of [Fetcher.Do] for a document that is longer than was asked for.
+var ErrTooLong = errors.New("the document is too long")
 
 // A Config says what may be fetched. The zero value allows public https addresses only.
 type Config struct {
@@ -54,6 +60,12 @@ type Config struct {
 	Allow []string
 	// RootCAs verify the target. The default is the system's.
 	RootCAs *x509.CertPool
+	// PerHost and AtOnce are how many requests may run at the same time, to one host and in all. The
+	// defaults are 4 and 16.
+	PerHost, AtOnce int
+	// KeepAlive keeps connections for a while. It is for a fetcher that speaks to few hosts: a
+	// connection goes to the address that was checked when it was made, as long as it lives.
+	KeepAlive bool
 	// Log gets a line for each document that could not be fetched. The default is [slog.Default].
 	Log *slog.Logger
 }
@@ -76,9 +88,10 @@ func New(c Config) *Fetcher {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
+	c.PerHost, c.AtOnce = cmp.Or(c.PerHost, atOncePerHost), cmp.Or(c.AtOnce, atOnce)
 	f := &Fetcher{
 		Config: c,
-		slots:  make(chan struct{}, atOnce),
+		slots:  make(chan struct{}, c.AtOnce),
 		hosts:  map[string]int{},
 		look: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
@@ -101,7 +114,10 @@ func (f *Fetcher) newClient(plain bool) *http.Client {
 			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: f.RootCAs},
 			MaxResponseHeaderBytes: 16 << 10,
 			DisableCompression:     true,
-			DisableKeepAlives:      true, // the next request looks the name up and checks again
+			DisableKeepAlives:      !f.KeepAlive, // the next request looks the name up and checks again
+			MaxIdleConnsPerHost:    f.PerHost,
+			MaxIdleConns:           f.AtOnce,
+			IdleConnTimeout:        idle,
 		},
 	}
 }
@@ -130,44 +146,14 @@ func (f *Fetcher) Get(ctx context.Context, address string) ([]byte, error) {
 }
 
 func (f *Fetcher) get(ctx context.Context, address string) ([]byte, error) {
-	u, err := url.Parse(address)
+	answer, err := f.Do(ctx, Request{URL: address, Header: http.Header{"Accept": {"application/jwk-set+json, application/json"}}})
 	if err != nil {
 		return nil, err
 	}
-	if err := f.check(u); err != nil {
-		return nil, err
+	if answer.Status != http.StatusOK {
+		return nil, fmt.Errorf("the answer is %d, not 200", answer.Status)
 	}
-	done, err := f.enter(ctx, u.Host)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Accept", "application/jwk-set+json, application/json")
-	r.Header.Set("User-Agent", "mintmark")
-	client := f.https
-	if u.Scheme == "http" {
-		client = f.http
-	}
-	resp, err := client.Do(r)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the answer is %d, not 200", resp.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBytes+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(body) > maxBytes {
-		return nil, fmt.Errorf("the document is longer than %d bytes", maxBytes)
-	}
-	return body, nil
+	return answer.Body, nil
 }
 
 func (f *Fetcher) check(u *url.URL) error {
@@ -176,7 +162,7 @@ func (f *Fetcher) check(u *url.URL) error {
 		return errors.New("not a plain https address")
 	case u.Scheme == "https":
 		return nil
-	case u.Scheme == "http" && f.allowed(u.Hostname(), u.Port()):
+	case u.Scheme == "http" && f.allowed(u.Hostname(), cmp.Or(u.Port(), "80")):
 		return nil // and only to a loopback address: see dial
 	}
 	return errors.New("not an https address")
@@ -209,7 +195,7 @@ func (f *Fetcher) count(host string, add int) bool {
 	defer f.mu.Unlock()
 	n := f.hosts[host] + add
 	switch {
-	case n > atOncePerHost:
+	case n > f.PerHost:
 		return false
 	case n == 0:
 		delete(f.hosts, host)

@@ -1,0 +1,154 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// How a provider is kept from costing others anything.
+const (
+	inFlight   = 16          // callbacks that speak to one provider at the same time
+	queue      = 64          // that wait for a place
+	patience   = time.Second // of one that waits
+	tolerance  = 5           // failures in a row until the provider is left alone
+	firstPause = 5 * time.Second
+	mostPause  = time.Minute
+)
+
+var (
+	errAway = errors.New("the provider did not answer the last times, and is left alone for a while")
+	errBusy = errors.New("too many sign-ins wait for the provider")
+)
+
+// An outcome is what speaking to a provider says about the provider.
+type outcome int
+
+const (
+	unknown  outcome = iota // nothing: the browser went away, or we made a mistake
+	answered                // it answered, whatever it was
+	silent                  // it did not: no connection, no answer in time, a gateway's 502, 503 or 504
+)
+
+// A breaker stands before one provider. It lets a few in at a time. After five in a row who got
+// no answer it lets nobody in, for five seconds; then one, who finds out: if it is still
+// silent, the pause is twice as long, up to a minute.
+//
+// Only silence counts. What a person can cause, such as a code that the provider refuses, must
+// not keep the others out. Its clock is the wall's: how long a failure took matters too.
+type breaker struct {
+	name  string
+	log   *slog.Logger
+	slots chan struct{}
+
+	mu       sync.Mutex
+	failures int
+	until    time.Time // closed to all before, if there were enough failures
+	pause    time.Duration
+	probing  bool
+	waiting  int
+}
+
+func newBreaker(name string, log *slog.Logger) *breaker {
+	return &breaker{name: name, log: log, slots: make(chan struct{}, inFlight)}
+}
+
+// open says whether the provider is left alone now.
+func (b *breaker) open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.failures >= tolerance && (b.probing || time.Now().Before(b.until))
+}
+
+// enter lets a caller in, or returns errAway or errBusy. Who got in calls leave, once.
+func (b *breaker) enter(ctx context.Context) (leave func(outcome), err error) {
+	probe, err := b.admit()
+	if err != nil {
+		return nil, err
+	}
+	if err := b.seat(ctx); err != nil {
+		b.release(probe, unknown)
+		return nil, err
+	}
+	if !probe && b.open() { // it became silent while we waited
+		<-b.slots
+		return nil, errAway
+	}
+	return func(o outcome) {
+		<-b.slots
+		b.release(probe, o)
+	}, nil
+}
+
+// admit says whether a caller may come in, and whether it is the one who finds out.
+func (b *breaker) admit() (probe bool, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch {
+	case b.failures < tolerance:
+		return false, nil
+	case b.probing || time.Now().Before(b.until):
+		return false, errAway
+	}
+	b.probing = true
+	return true, nil
+}
+
+// seat waits for a place.
+func (b *breaker) seat(ctx context.Context) error {
+	select {
+	case b.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	b.mu.Lock()
+	full := b.waiting >= queue
+	if !full {
+		b.waiting++
+	}
+	b.mu.Unlock()
+	if full {
+		return errBusy
+	}
+	defer func() {
+		b.mu.Lock()
+		b.waiting--
+		b.mu.Unlock()
+	}()
+	enough := time.NewTimer(patience)
+	defer enough.Stop()
+	select {
+	case b.slots <- struct{}{}:
+		return nil
+	case <-enough.C:
+		return errBusy
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// release takes note of what came of it.
+func (b *breaker) release(probe bool, o outcome) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if probe {
+		b.probing = false
+	}
+	switch {
+	case o == answered:
+		if b.failures >= tolerance {
+			b.log.Info("a provider of sign-in answers again", "provider", b.name)
+		}
+		b.failures, b.pause = 0, 0
+	case o == silent:
+		b.failures++
+		if b.failures != tolerance && !probe {
+			return // those who were inside when it was closed don't make the pause longer
+		}
+		b.pause = min(max(2*b.pause, firstPause), mostPause)
+		b.until = time.Now().Add(b.pause)
+		b.log.Warn("a provider of sign-in does not answer", "provider", b.name, "failures", b.failures, "pause", b.pause)
+	}
+}

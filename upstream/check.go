@@ -1,0 +1,303 @@
+package upstream
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// An Invalid is a provider that can't be one. Field is its JSON name; Problem goes on from
+// there: "name is missing".
+type Invalid struct{ Field, Problem string }
+
+// Error returns both.
+func (e *Invalid) Error() string { return e.Field + " " + e.Problem }
+
+// The limits of a provider.
+const (
+	maxTexts = 50  // items of each list
+	maxText  = 255 // bytes of each text
+	maxURL   = 2048
+)
+
+// signing are the algorithms that a provider may sign ID tokens with. HS256 and its like are not among
+// them: a client secret that signs would make everybody who has it the provider.
+var signing = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+
+// Check says what is wrong with a provider, in the words of an operator. The error is an
+// [*Invalid]. It asks nobody: whether there is a provider at its addresses, signing in shows.
+// The secret is looked at only for being there.
+func (p *Provider) Check() error {
+	for _, c := range checks {
+		if problem := c.problem(p); problem != "" {
+			return &Invalid{c.field, problem}
+		}
+	}
+	return p.checkAddresses()
+}
+
+// CheckSecret says what is wrong with a client secret, before it is sealed.
+func (p *Provider) CheckSecret(secret string) error {
+	k := kinds[p.Kind]
+	switch {
+	case k == nil:
+		return &Invalid{"kind", oneOf(Kinds())}
+	case secret == "" && k.secret:
+		return &Invalid{"client_secret", "is missing, and " + k.title + " has nobody sign in without one"}
+	case len(secret) > 8<<10:
+		return &Invalid{"client_secret", "is longer than 8 KiB"}
+	case signers[p.Kind] != nil:
+		if _, err := signers[p.Kind](p, secret, 0); err != nil {
+			return &Invalid{"client_secret", "is not the private key in a .p8 file of " + k.title}
+		}
+	case strings.ContainsFunc(secret, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		return &Invalid{"client_secret", "has a control character in it, such as the line's end"}
+	}
+	return nil
+}
+
+// checks is everything that a row must satisfy besides its addresses, in order.
+var checks = []struct {
+	field   string
+	problem func(p *Provider) string
+}{
+	{"name", func(p *Provider) string {
+		if !isName(p.Name) {
+			return "must be 1 to 40 lower-case letters, digits and hyphens, and not begin with a hyphen"
+		}
+		return ""
+	}},
+	{"kind", func(p *Provider) string {
+		if kinds[p.Kind] == nil {
+			return oneOf(Kinds())
+		}
+		return ""
+	}},
+	{"title", func(p *Provider) string {
+		if len(p.Title) > 100 || strings.ContainsFunc(p.Title, unprintable) {
+			return "must be at most 100 printable characters"
+		}
+		return ""
+	}},
+	{"client_id", func(p *Provider) string { return printable(p.ClientID, 1) }},
+	{"client_secret", func(p *Provider) string {
+		if k := kinds[p.Kind]; k.secret && len(p.SealedSecret) == 0 {
+			return "is missing, and " + k.title + " has nobody sign in without one"
+		}
+		return ""
+	}},
+	{"scopes", func(p *Provider) string { return each(p.Scopes, scopeToken) }},
+	{"algorithms", func(p *Provider) string {
+		return each(p.Algorithms, func(s string) string {
+			if !slices.Contains(signing, s) {
+				return oneOf(signing)
+			}
+			return ""
+		})
+	}},
+	{"options", checkOptions},
+	{"mapping", checkMapping},
+	{"link_by", func(p *Provider) string { return oneOfThese(p.LinkBy, "", LinkNone, LinkVerifiedEmail) }},
+	{"authoritative", func(p *Provider) string {
+		return each(p.Authoritative, func(s string) string {
+			if s == "*" {
+				return ""
+			}
+			return domain(s)
+		})
+	}},
+	{"sign_up", func(p *Provider) string { return oneOfThese(p.SignUp, "", SignUpOpen, SignUpInvite, SignUpDomains) }},
+	{"domains", func(p *Provider) string {
+		if p.SignUp == SignUpDomains && len(p.Domains) == 0 {
+			return "are missing, so that nobody could sign up"
+		}
+		return each(p.Domains, domain)
+	}},
+	{"roles", func(p *Provider) string {
+		if len(p.Roles) > maxTexts {
+			return fmt.Sprintf("are more than %d", maxTexts)
+		}
+		for _, r := range p.Roles {
+			if r.Claim == "" || r.Value == "" || r.Role == "" || len(r.Claim)+len(r.Value)+len(r.Role) > 3*maxText {
+				return "each need a claim, a value and a role"
+			}
+		}
+		return ""
+	}},
+	{"session_life", func(p *Provider) string { return oneOfThese(p.SessionLife, "", SessionFollows) }},
+}
+
+func checkOptions(p *Provider) string {
+	known := with(common, kinds[p.Kind].options)
+	for name, value := range p.Options {
+		if _, ok := known[name]; !ok {
+			return "have no " + name + " for this kind"
+		}
+		if problem := printable(value, 0); problem != "" {
+			return name + " " + problem
+		}
+	}
+	for name, fallback := range known {
+		if fallback == required && p.Options[name] == "" {
+			return "need a " + name + " for this kind"
+		}
+	}
+	if problem := oneOfThese(p.Options["auth"], "", "basic", "post"); problem != "" {
+		return "auth " + problem
+	}
+	if problem := oneOfThese(p.Options["email_verified"], "", "boolean", "text", "always"); problem != "" {
+		return "email_verified " + problem
+	}
+	if p.Kind == "microsoft" && p.Options["email_verified"] == "always" && !isUUID(p.option("tenant")) {
+		// nOAuth: administrators of any tenant write into email what they like.
+		return "email_verified can't be always with a tenant that is everybody's"
+	}
+	if host := p.Options["host"]; host != "" && !isHost(host) {
+		return "host must be a host name, with a port if need be"
+	}
+	if tenant := p.option("tenant"); tenant != "" && !isUUID(tenant) && !slices.Contains([]string{"common", "organizations", "consumers"}, tenant) {
+		return "tenant must be the id of the tenant in lower case, or common, organizations or consumers"
+	}
+	for _, name := range []string{"guild", "team_id", "key_id"} {
+		// They become part of an address, or of a token.
+		if strings.Trim(strings.ToLower(p.Options[name]), "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" {
+			return name + " must be letters, digits, dots and hyphens"
+		}
+	}
+	return ""
+}
+
+func checkMapping(p *Provider) string {
+	if len(p.Mapping) > maxTexts {
+		return fmt.Sprintf("has more than %d claims", maxTexts)
+	}
+	for claim, path := range p.Mapping {
+		if !slices.Contains(claimNames, claim) && !slices.Contains([]string{"sub", "email", "email_verified", "groups"}, claim) {
+			return "has no claim " + claim + " of ours"
+		}
+		if problem := printable(path, 1); problem != "" {
+			return "of " + claim + " " + problem
+		}
+	}
+	if p.path("sub") == "" {
+		return `must say where "sub" is: what the provider calls a person, and never anybody else`
+	}
+	return ""
+}
+
+// checkAddresses refuses addresses that are not plain https (or http on this machine), and finds
+// the ones that are missing.
+func (p *Provider) checkAddresses() error {
+	k, known := kinds[p.Kind], placesOf(p)
+	for _, a := range []struct{ field, address string }{
+		{"issuer", p.issuer()}, {"authorize_url", known.Authorize}, {"token_url", known.Token},
+		{"userinfo_url", known.UserInfo}, {"emails_url", p.EmailsURL}, {"jwks_url", known.JWKS},
+	} {
+		if a.address == "" {
+			continue
+		}
+		if problem := address(a.address); problem != "" {
+			return &Invalid{a.field, problem}
+		}
+	}
+	switch {
+	case k.connect && p.issuer() == "":
+		return &Invalid{"issuer", "is missing: it is the address that the provider calls itself"}
+	case k.connect && strings.ContainsAny(p.issuer(), "?#"):
+		return &Invalid{"issuer", "can't have a query or a fragment"} // OpenID Connect Discovery §3
+	case k.connect:
+		return nil // the rest is found from there
+	case known.Authorize == "":
+		return &Invalid{"authorize_url", "is missing"}
+	case known.Token == "":
+		return &Invalid{"token_url", "is missing"}
+	case known.UserInfo == "":
+		return &Invalid{"userinfo_url", "is missing: it is where it says who has arrived"}
+	}
+	return nil
+}
+
+// address says what keeps an address from being one that we speak to.
+func address(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Hostname() == "" || u.Opaque != "" || u.User != nil || u.Fragment != "" || len(s) > maxURL:
+		return "is not a plain URL"
+	case u.Scheme == "https", u.Scheme == "http" && onThisMachine(u.Hostname()):
+		return ""
+	}
+	return "does not start with https://"
+}
+
+// onThisMachine says whether a host is loopback by its own name.
+func onThisMachine(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.Unmap().IsLoopback()
+}
+
+func isName(s string) bool {
+	return s != "" && len(s) <= 40 && s[0] != '-' && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+func isHost(s string) bool {
+	host := s
+	if h, _, err := net.SplitHostPort(s); err == nil {
+		host = h
+	}
+	u, err := url.Parse("https://" + s)
+	return err == nil && u.Host == s && u.Hostname() == host && host != ""
+}
+
+func unprintable(c rune) bool { return c < ' ' || 0x7f <= c && c < 0xa0 || c == 0xfffd }
+
+func printable(s string, least int) string {
+	switch {
+	case s == "" && least > 0:
+		return "is missing"
+	case len(s) > maxText:
+		return fmt.Sprintf("is longer than %d bytes", maxText)
+	case strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' }):
+		return "has characters beyond printable ASCII"
+	}
+	return ""
+}
+
+// scopeToken is RFC 6749 §3.3.
+func scopeToken(s string) string {
+	if s == "" || len(s) > maxText || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == '"' || c == '\\' }) {
+		return "must be scopes, one in each item"
+	}
+	return ""
+}
+
+func domain(s string) string {
+	if !strings.Contains(s, ".") || strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789.-") != "" || len(s) > maxText ||
+		strings.HasPrefix(s, ".") || strings.HasSuffix(s, ".") {
+		return "must be domains in lower case, such as example.com"
+	}
+	return ""
+}
+
+func each(list []string, problem func(string) string) string {
+	if len(list) > maxTexts {
+		return fmt.Sprintf("are more than %d", maxTexts)
+	}
+	for _, s := range list {
+		if problem := problem(s); problem != "" {
+			return problem
+		}
+	}
+	return ""
+}
+
+func oneOf(list []string) string { return "must be one of " + strings.Join(list, ", ") }
+
+func oneOfThese(s string, list ...string) string {
+	if slices.Contains(list, s) {
+		return ""
+	}
+	return oneOf(slices.DeleteFunc(list, func(s string) bool { return s == "" }))
+}

@@ -1,0 +1,16 @@
+package upstream
+
+import (
+	"maps"
+	"slices"
+)
+
+// Codes returns the code of everything that is refused.
+func Codes() []string { return slices.Sorted(maps.Keys(words)) }
+
+// What the fuzz tests feed.
+var (
+	PlainEmail = plainEmail
+	IsOurs     = isOurs
+	ParseJSON  = parseJSON
+)

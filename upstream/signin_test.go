@@ -1,0 +1,294 @@
+package upstream_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"mintmark/internal/secret"
+	"mintmark/upstream"
+)
+
+func TestSignIn(t *testing.T) {
+	w := newWorld(t)
+	purpose := upstream.Purpose{Request: strings.Repeat("r", 1000), Return: "/account?tab=keys", LinkTo: "usr_1", Session: "ses_1"}
+	to := purpose
+	to.LoginHint, to.Prompt, to.Locales = "ada@example.com", "login", []string{"de", "en"}
+	address, err := w.begins("op", to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := u.Query()
+	for name, want := range map[string]string{
+		"tenant": "1", "response_type": "code", "client_id": "client", "redirect_uri": ours + "/login/op/callback", "scope": "openid profile email",
+		"code_challenge_method": "S256", "login_hint": "ada@example.com", "prompt": "login", "ui_locales": "de en", "response_mode": "",
+	} {
+		if q.Get(name) != want {
+			t.Errorf("%s is %q", name, q.Get(name))
+		}
+	}
+	if len(q.Get("state")) != 44 || len(q.Get("nonce")) != 32 || len(q.Get("code_challenge")) != 43 {
+		t.Errorf("state, nonce and challenge are %v", q)
+	}
+	for _, c := range w.browser {
+		if !strings.HasPrefix(c.Name, "__Host-") || !c.Secure || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Path != "/" || c.MaxAge != 600 || len(c.Value) > 4000 {
+			t.Errorf("the cookie is %+v", c)
+		}
+		if strings.Contains(c.Value, q.Get("nonce")) || strings.Contains(c.Value, "rrrr") {
+			t.Error("the cookie can be read")
+		}
+	}
+	who, back, err := w.returns("op", w.op.consent(address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(back, purpose) {
+		t.Errorf("it was for %+v", back)
+	}
+	if who.Subject != "ada-1" || who.Email != "ada@example.com" || !who.EmailVerified || who.EmailHosted || who.Name != "Ada Lovelace" ||
+		string(who.Claims) != `{"name":"Ada Lovelace"}` || who.ACR != "2" || strings.Join(who.AMR, " ") != "pwd otp" || who.SessionID != "s-1" ||
+		w.now.Sub(who.AuthTime) < 29*time.Second || who.Tokens != nil || who.ExpiresAt.Sub(w.now) < 59*time.Minute || who.Roles != nil {
+		t.Errorf("who arrived is %+v", who)
+	}
+	if len(w.browser) != 0 {
+		t.Errorf("the browser keeps %v", w.browser)
+	}
+	if n := w.op.count("/userinfo"); n != 0 {
+		t.Error("userinfo was asked for what the ID token says")
+	}
+}
+
+func TestTwoWindowsAtTheSameTime(t *testing.T) {
+	w := newWorld(t)
+	one, err := w.begins("op", upstream.Purpose{Return: "/one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := w.begins("op", upstream.Purpose{Return: "/two"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for address, want := range map[string]string{one: "/one", two: "/two"} {
+		if _, to, err := w.returns("op", w.op.consent(address)); err != nil || to.Return != want {
+			t.Errorf("%s: %v, %v", want, to, err)
+		}
+	}
+}
+
+func TestABrowserKeepsTheLatestAttemptsOnly(t *testing.T) {
+	w := newWorld(t)
+	first, err := w.begins("op", upstream.Purpose{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last string
+	for range 30 {
+		if last, err = w.begins("op", upstream.Purpose{Request: strings.Repeat("r", 3000)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	size := 0
+	for name, c := range w.browser {
+		size += len(name) + len(c.Value)
+	}
+	if size > 24<<10 {
+		t.Errorf("%d bytes of cookies are kept", size)
+	}
+	if _, _, err := w.returns("op", w.op.consent(last)); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := w.returns("op", w.op.consent(first)); code(err) != "no_attempt" {
+		t.Errorf("the first of all: %v", err)
+	}
+}
+
+func TestOneStateIsUsedOnce(t *testing.T) {
+	w := newWorld(t)
+	address, err := w.begins("op", upstream.Purpose{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := w.op.consent(address)
+	got := map[string]int{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for range 16 {
+		r := w.browser.show(httptest.NewRequest("GET", "/login/op/callback?"+q.Encode(), nil))
+		all.Go(func() {
+			_, _, err := w.Finish(httptest.NewRecorder(), r, "op", w.now)
+			mu.Lock()
+			got[code(err)]++
+			mu.Unlock()
+		})
+	}
+	all.Wait()
+	if got["<nil>"] != 1 || got["used"] != 15 {
+		t.Errorf("sixteen at once: %v", got)
+	}
+	if n := w.op.count("/token"); n != 1 {
+		t.Errorf("the provider was asked %d times", n)
+	}
+}
+
+func TestNoStoreNoSignIn(t *testing.T) {
+	w := newWorld(t)
+	address, err := w.begins("op", upstream.Purpose{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := w.op.total()
+	w.store.fail = http.ErrServerClosed
+	if _, _, err := w.returns("op", w.op.consent(address)); err == nil || code(err) != err.Error() {
+		t.Errorf("it is a refusal, and not a fault of ours: %v", err)
+	}
+	if w.op.total() != before {
+		t.Error("the provider was asked")
+	}
+}
+
+func TestUserInfoSaysWhatTheIDTokenDoesNot(t *testing.T) {
+	w := newWorld(t)
+	w.op.claims = func(c claims) { c["email"], c["name"] = nil, nil; c["email_verified"] = true }
+	w.op.user = claims{"sub": "ada-1", "email": "eve@example.com", "name": "Ada", "picture": "https://img.example/a.png", "website": "javascript:alert(1)"}
+	who, err := w.signsIn("op")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who.Email != "eve@example.com" || who.EmailVerified {
+		t.Errorf("one document's word was taken for another's address: %+v", who)
+	}
+	if string(who.Claims) != `{"name":"Ada","picture":"https://img.example/a.png"}` {
+		t.Errorf("the claims are %s", who.Claims)
+	}
+}
+
+func TestMappingGroupsAndRoles(t *testing.T) {
+	w := newWorld(t)
+	w.set(func(p *upstream.Provider) {
+		p.Mapping = map[string]string{"groups": "realm.groups", "nickname": "https://acme.example/nick", "email": "mails.1.value"}
+		p.Roles = []upstream.RoleRule{{"groups", "ops", "admin"}, {"https://acme.example/level", "9", "auditor"}, {"groups", "nobody", "owner"}}
+		p.KeepTokens = true
+	})
+	w.op.claims = func(c claims) {
+		c["realm"] = claims{"groups": []string{"ops", "dev", "ops"}}
+		c["https://acme.example/nick"], c["https://acme.example/level"] = "ada", "9"
+		c["mails"] = []claims{{"value": "a@example.com"}, {"value": "b@example.com"}}
+		c["role"], c["roles"], c["groups"] = "owner", []string{"owner"}, []string{"nobody"}
+	}
+	who, err := w.signsIn("op")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Join(who.Groups, " ") != "dev ops" || strings.Join(who.Roles, " ") != "admin auditor" || who.Email != "b@example.com" || !strings.Contains(string(who.Claims), `"nickname":"ada"`) {
+		t.Errorf("who arrived is %+v, %s", who, who.Claims)
+	}
+	if who.Tokens == nil || !strings.HasPrefix(who.Tokens.Access.Reveal(), "at-") || who.Tokens.Refresh.Reveal() != "rt" || len(who.Tokens.Scopes) != 2 {
+		t.Error("the tokens were not kept")
+	}
+}
+
+func TestAnyOAuth2Service(t *testing.T) {
+	w := newWorld(t)
+	w.op.user = claims{"data": claims{"user": claims{"id": 9007199254740993, "mail": "ada@example.com", "ok": true, "full": "Ada"}}}
+	w.add(upstream.Provider{Name: "any", Kind: "oauth2", AuthorizeURL: w.op.URL + "/authorize", TokenURL: w.op.URL + "/token",
+		UserInfoURL: w.op.URL + "/userinfo", Scopes: []string{"me"},
+		Mapping: map[string]string{"sub": "data.user.id", "email": "data.user.mail", "email_verified": "data.user.ok", "name": "data.user.full"}})
+	who, err := w.signsIn("any")
+	if err != nil || who.Subject != "9007199254740993" || !who.EmailVerified || who.Name != "Ada" {
+		t.Errorf("who arrived is %+v, %v", who, err)
+	}
+}
+
+func TestAKeyThatIsRotatedIsFound(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.signsIn("op"); err != nil {
+		t.Fatal(err)
+	}
+	w.op.key = newSigner(t, "two")
+	if _, err := w.signsIn("op"); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.op.count("/jwks"); n != 2 {
+		t.Errorf("the keys were fetched %d times", n)
+	}
+}
+
+func TestAFloodOfUnknownKidsIsNoFloodForTheProvider(t *testing.T) {
+	w := newWorld(t)
+	forger := newSigner(t, "")
+	w.op.sign = func(text string) string { return forger.sign(text, claims{"kid": secret.NewShortID()}) }
+	for range 50 {
+		if _, err := w.signsIn("op"); code(err) != "id_token_signature" {
+			t.Fatal(err)
+		}
+	}
+	if n := w.op.count("/jwks"); n > 2 {
+		t.Errorf("the keys were fetched %d times", n)
+	}
+	if n := w.op.count("/.well-known/openid-configuration"); n != 1 {
+		t.Errorf("the metadata was fetched %d times", n)
+	}
+}
+
+func TestMetadataIsBelievedForADayWhileTheProviderIsAway(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.begins("op", upstream.Purpose{}); err != nil {
+		t.Fatal(err)
+	}
+	w.op.routes["/.well-known/openid-configuration"] = func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(502) }
+	w.now = w.now.Add(2 * time.Hour)
+	for range 10 {
+		if _, err := w.begins("op", upstream.Purpose{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := w.op.count("/.well-known/openid-configuration"); n != 2 {
+		t.Errorf("the metadata was asked for %d times", n)
+	}
+	w.now = w.now.Add(23 * time.Hour)
+	for range 10 {
+		if _, err := w.begins("op", upstream.Purpose{}); code(err) != "provider_away" {
+			t.Error(err)
+		}
+	}
+	if n := w.op.count("/.well-known/openid-configuration"); n != 3 {
+		t.Errorf("the metadata was asked for %d times", n)
+	}
+}
+
+func TestWhatAProviderIsOnTheSignInPage(t *testing.T) {
+	w := newWorld(t)
+	w.add(upstream.Provider{Name: "git", Kind: "github", Title: "Our GitHub"})
+	w.add(upstream.Provider{Name: "away", Kind: "discord", DisabledAt: w.now})
+	reads := w.store.reads
+	for range 10 {
+		list, err := w.Enabled(t.Context(), w.now)
+		if err != nil || len(list) != 2 || list[0].Label() != "Our GitHub" || list[1].Label() != "OpenID Connect" {
+			t.Fatal(list, err)
+		}
+	}
+	if w.store.reads != reads+1 {
+		t.Errorf("the store was read %d times", w.store.reads-reads)
+	}
+	if _, err := w.ByName(t.Context(), "away", w.now); code(err) != "unknown_provider" {
+		t.Error(err)
+	}
+	out, err := json.Marshal(w.store.rows[0])
+	if err != nil || strings.Contains(strings.ToLower(string(out)), "sealed") {
+		t.Errorf("the secret is in %s, %v", out, err)
+	}
+	w.set(func(p *upstream.Provider) { p.DisabledAt = w.now })
+	if list, err := w.Enabled(t.Context(), w.now); err != nil || len(list) != 1 {
+		t.Errorf("after Forget: %v, %v", list, err)
+	}
+}
