@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -290,5 +291,75 @@ func TestWhatAProviderIsOnTheSignInPage(t *testing.T) {
 	w.set(func(p *upstream.Provider) { p.DisabledAt = w.now })
 	if list, err := w.Enabled(t.Context(), w.now); err != nil || len(list) != 1 {
 		t.Errorf("after Forget: %v, %v", list, err)
+	}
+}
+
+// TestADeadProviderIsLeftAlone: five callbacks find out, and nobody after them waits. Other
+// providers don't notice.
+func TestADeadProviderIsLeftAlone(t *testing.T) {
+	w := newWorld(t)
+	other := newOP(t)
+	w.add(upstream.Provider{Name: "other", Kind: "oidc", Issuer: other.URL})
+	var kept []url.Values
+	for range 3 {
+		address, err := w.begins("op", upstream.Purpose{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept = append(kept, w.op.consent(address))
+	}
+	browsers := maps.Clone(w.browser)
+	w.op.routes["/token"] = answers(503, "")
+	for range 5 {
+		if _, err := w.signsIn("op"); code(err) != "provider_away" {
+			t.Fatal(err)
+		}
+	}
+	asked := w.op.total()
+	if _, err := w.begins("op", upstream.Purpose{}); code(err) != "provider_away" {
+		t.Errorf("who begins is sent there: %v", err)
+	}
+	w.browser = browsers
+	if _, _, err := w.returns("op", kept[0]); code(err) != "provider_away" {
+		t.Error(err)
+	}
+	if w.op.total() != asked {
+		t.Error("it was asked again")
+	}
+	if len(w.store.spent) != 5 {
+		t.Error("a state was spent on a provider that is left alone: loading the page again won't help")
+	}
+	address, err := w.begins("other", upstream.Purpose{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.returns("other", other.consent(address)); err != nil {
+		t.Errorf("another provider: %v", err)
+	}
+}
+
+// TestCodesOfNobodyDontKeepOthersOut: what a person can send makes no provider dead.
+func TestCodesOfNobodyDontKeepOthersOut(t *testing.T) {
+	w := newWorld(t)
+	for range 20 {
+		address, err := w.begins("op", upstream.Purpose{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := w.op.consent(address)
+		q.Set("code", "guess")
+		if _, _, err := w.returns("op", q); code(err) != "code_refused" {
+			t.Fatal(err)
+		}
+	}
+	w.op.routes["/token"] = answers(500, "{}") // as some answer to a code that they don't know
+	for range 20 {
+		if _, err := w.signsIn("op"); code(err) != "bad_token_answer" {
+			t.Fatal(err)
+		}
+	}
+	delete(w.op.routes, "/token")
+	if _, err := w.signsIn("op"); err != nil {
+		t.Error(err)
 	}
 }

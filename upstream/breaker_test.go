@@ -1,0 +1,168 @@
+package upstream
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func newTestBreaker() *breaker { return newBreaker("op", slog.New(slog.DiscardHandler)) }
+
+// try passes the breaker and reports an outcome after a while.
+func (b *breaker) try(t *testing.T, o outcome, takes time.Duration) error {
+	t.Helper()
+	leave, err := b.enter(t.Context())
+	if err != nil {
+		return err
+	}
+	time.Sleep(takes)
+	leave(o)
+	return nil
+}
+
+func TestAProviderThatIsAwayIsLeftAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBreaker()
+		for n := range tolerance {
+			if err := b.try(t, silent, 5*time.Second); err != nil {
+				t.Fatalf("failure %d: %v", n, err)
+			}
+		}
+		// Then a pause of 5, 10, 20, 40, 60, 60 seconds, with one that finds out after each.
+		for _, pause := range []time.Duration{5, 10, 20, 40, 60, 60} {
+			if err := b.try(t, silent, 0); err != errAway || !b.open() {
+				t.Fatalf("at once: %v", err)
+			}
+			time.Sleep(pause*time.Second - 1)
+			if err := b.try(t, silent, 0); err != errAway {
+				t.Fatalf("a moment before %d s: %v", pause, err)
+			}
+			time.Sleep(1)
+			if b.open() {
+				t.Fatalf("after %d s it is still closed to those who begin", pause)
+			}
+			leave, err := b.enter(t.Context())
+			if err != nil {
+				t.Fatalf("after %d s nobody may find out: %v", pause, err)
+			}
+			if _, err := b.enter(t.Context()); err != errAway {
+				t.Fatalf("a second one finds out at the same time: %v", err)
+			}
+			time.Sleep(5 * time.Second)
+			leave(silent)
+		}
+		time.Sleep(time.Minute)
+		if err := b.try(t, answered, 0); err != nil {
+			t.Fatal(err)
+		}
+		for range tolerance - 1 { // as if nothing had been
+			if err := b.try(t, silent, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.try(t, answered, 0)
+		if err := b.try(t, silent, 0); err != nil || b.open() {
+			t.Error("four failures, an answer and a failure are not five in a row")
+		}
+	})
+}
+
+func TestWhoFindsOutAndGoesAwayLetsTheNextOneIn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBreaker()
+		for range tolerance {
+			b.try(t, silent, 0)
+		}
+		time.Sleep(firstPause)
+		for range 10 { // whose browser was closed, or who finds the state spent
+			if err := b.try(t, unknown, time.Second); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := b.try(t, answered, 0); err != nil || b.open() {
+			t.Error(err)
+		}
+	})
+}
+
+func TestADeadProviderHoldsSixteen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBreaker()
+		start := time.Now()
+		var inside, most, away, busy atomic.Int64
+		var all sync.WaitGroup
+		var last time.Duration
+		var mu sync.Mutex
+		for range 1000 {
+			all.Go(func() {
+				leave, err := b.enter(t.Context())
+				switch err {
+				case nil:
+					for n := inside.Add(1); ; {
+						if m := most.Load(); n <= m || most.CompareAndSwap(m, n) {
+							break
+						}
+					}
+					time.Sleep(5 * time.Second) // hanging
+					inside.Add(-1)
+					leave(silent)
+					return
+				case errAway:
+					away.Add(1)
+				case errBusy:
+					busy.Add(1)
+				default:
+					t.Error(err)
+				}
+				mu.Lock()
+				last = max(last, time.Since(start))
+				mu.Unlock()
+			})
+		}
+		all.Wait()
+		if most.Load() != inFlight || busy.Load() != 1000-inFlight || last > patience {
+			t.Errorf("%d at once, %d sent away, the last one after %s", most.Load(), busy.Load(), last)
+		}
+		if err := b.try(t, silent, 0); err != errAway {
+			t.Errorf("afterwards: %v", err)
+		}
+		if len(b.slots) != 0 || b.waiting != 0 || b.failures != inFlight || b.pause != firstPause {
+			t.Errorf("%d places are taken, %d wait, %d failures, pause %s", len(b.slots), b.waiting, b.failures, b.pause)
+		}
+	})
+}
+
+func TestABurstOfSignInsWaitsItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBreaker()
+		var all sync.WaitGroup
+		for range inFlight + queue {
+			all.Go(func() {
+				if err := b.try(t, answered, 100*time.Millisecond); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	})
+}
+
+func TestWhoWaitsCanGoAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBreaker()
+		for range inFlight {
+			go b.try(t, answered, 10*time.Second)
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := b.enter(ctx); err != context.Canceled || b.waiting != 0 {
+			t.Errorf("%v, %d wait", err, b.waiting)
+		}
+		time.Sleep(time.Minute)
+	})
+}
