@@ -2,9 +2,13 @@ package accounts
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
+	"mintmark/internal/secret"
 	"mintmark/upstream"
 )
 
@@ -19,8 +23,6 @@ var (
 	ErrNotInvited = errors.New("accounts: there is no account, and none is made")
 	// ErrWrongDomain means that the provider makes accounts for other domains only.
 	ErrWrongDomain = errors.New("accounts: the domain makes no accounts")
-	// ErrNoEmail means that an account would need an address, and the provider named none.
-	ErrNoEmail = errors.New("accounts: the provider named no address")
 	// ErrLinked means that the identity is linked to another account.
 	ErrLinked = errors.New("accounts: the identity is linked to another account")
 	// ErrLastWay means that nobody could sign in to the account any more.
@@ -36,35 +38,231 @@ func (e *MustProve) Error() string {
 	return "accounts: who arrives has to prove that they are " + e.AccountID
 }
 
-// A Link says that an identity at a provider is a person of ours.
-type Link struct {
-	ProviderID string
-	Subject    string
-	AccountID  string
-	Email      string // as the provider named it last
-	LinkedAt   time.Time
-	LastUsedAt time.Time
+// An arrival is somebody whose identity is linked to nobody yet, and what decides about them.
+type arrival struct {
+	proved  bool    // the provider says that the address is theirs
+	vouched bool    // and it is one to be believed about this address: it may open an account that is there
+	owner   Account // who has the address; no ID: nobody
+
+	untouched bool // nobody can have signed in to the owner's account
+	linkBy    string
+	signUp    string
+	inDomain  bool // the address is of a domain that the provider makes accounts for
 }
 
-// Arrive returns whose account an identity is: the linked one, or a new one, by the policy of
-// the provider. It returns a [*MustProve], or one of the errors above.
+// A verdict is what becomes of an arrival.
+type verdict int
+
+const (
+	makeNew  verdict = iota // an account of their own
+	takeOver                // the account that was made for them and waits
+	prove                   // the account that is theirs if they know its password
+	taken
+	notInvited
+	wrongDomain
+)
+
+// policy decides about arrivals: the first row that holds. An address that the provider has not
+// proved is not looked at in any of them: whoever says it may be anybody.
+//
+// Nobody is linked to an account because of an address alone, with one exception: an account that
+// an operator made for that address, to which nobody can have signed in yet, waits for just this.
+var policy = []struct {
+	when func(x arrival) bool
+	is   verdict
+}{
+	{func(x arrival) bool { return x.owner.ID != "" && !x.owner.DisabledAt.IsZero() }, taken},
+	{func(x arrival) bool { return x.owner.ID != "" && x.vouched && x.untouched }, takeOver},
+	// Verified on both sides, by a provider that is to be believed: an account whose address was
+	// never verified may have been made by somebody else in advance.
+	{func(x arrival) bool {
+		return x.owner.ID != "" && x.vouched && x.linkBy == upstream.LinkVerifiedEmail && x.owner.EmailVerified && x.owner.PasswordHash != ""
+	}, prove},
+	{func(x arrival) bool { return x.owner.ID != "" }, taken},
+	{func(x arrival) bool { return x.signUp == upstream.SignUpInvite }, notInvited},
+	{func(x arrival) bool { return x.signUp == upstream.SignUpDomains && !x.inDomain }, wrongDomain},
+	{func(x arrival) bool { return true }, makeNew},
+}
+
+// refusals are the errors of the verdicts that are one.
+var refusals = map[verdict]error{taken: ErrTaken, notInvited: ErrNotInvited, wrongDomain: ErrWrongDomain}
+
+// Arrive returns whose account an identity is: the linked one, or one by the policy. It returns a
+// [*MustProve], or one of the errors above, and [ErrNotFound] if the provider was disabled or
+// removed meanwhile.
+//
+// What somebody else does at the same moment can make a verdict wrong before it is carried out.
+// Then the store refuses, and it is decided anew.
 func (d *Directory) Arrive(ctx context.Context, p upstream.Provider, i upstream.Identity, now time.Time) (a Account, created bool, err error) {
-	return Account{}, false, ErrNotInvited
+	now = at(now)
+	for round := range 4 {
+		a, l, err := d.Store.Linked(ctx, i.ProviderID, i.Subject, i.Email, now)
+		switch {
+		case err == nil && !a.DisabledAt.IsZero():
+			return Account{}, false, ErrDisabled
+		case err == nil:
+			a, err = d.takeRole(ctx, a, l, p, i, now)
+			return a, false, err
+		case !errors.Is(err, ErrNotFound):
+			return Account{}, false, err
+		}
+		a, created, err = d.receive(ctx, p, i, now)
+		switch {
+		case errors.Is(err, ErrLinked), errors.Is(err, ErrExists):
+		case errors.Is(err, ErrTaken) && round == 0: // perhaps by another callback of the same person
+		default:
+			return a, created, err
+		}
+	}
+	return Account{}, false, ErrChanged
 }
 
-// Link links an identity to an account whose person is known to be there, or returns [ErrLinked]
-// or [ErrNotFound].
+// receive decides about somebody whose identity is linked to nobody.
+func (d *Directory) receive(ctx context.Context, p upstream.Provider, i upstream.Identity, now time.Time) (a Account, created bool, err error) {
+	x, err := d.examine(ctx, p, i)
+	if err != nil {
+		return Account{}, false, err
+	}
+	l := Link{ProviderID: i.ProviderID, Subject: i.Subject, AccountID: x.owner.ID, Email: i.Email, LinkedAt: now, LastUsedAt: now}
+	at := slices.IndexFunc(policy, func(row struct {
+		when func(x arrival) bool
+		is   verdict
+	}) bool {
+		return row.when(x)
+	})
+	switch is := policy[at].is; is {
+	case makeNew:
+		a = d.newcomer(p, i, x, now)
+		l.AccountID, l.Role = a.ID, a.Role
+		if err := d.Store.AddLinked(ctx, a, l); err != nil {
+			return Account{}, false, err
+		}
+		return a, true, nil
+	case takeOver:
+		if err := d.Store.AddLink(ctx, l, maxLinks, true); err != nil {
+			return Account{}, false, err
+		}
+		a, err := d.takeRole(ctx, x.owner, l, p, i, now)
+		return a, false, err
+	case prove:
+		return Account{}, false, &MustProve{x.owner.ID}
+	default:
+		return Account{}, false, refusals[is]
+	}
+}
+
+// examine finds out what decides about an arrival.
+func (d *Directory) examine(ctx context.Context, p upstream.Provider, i upstream.Identity) (arrival, error) {
+	x := arrival{linkBy: p.LinkBy, signUp: p.SignUp}
+	key, problem := canonicalEmail(i.Email)
+	if problem != "" || !i.EmailVerified {
+		return x, nil
+	}
+	_, domain, _ := strings.Cut(key, "@")
+	x.proved = true
+	x.vouched = i.EmailHosted || slices.Contains(p.Authoritative, "*") || slices.ContainsFunc(p.Authoritative, same(domain))
+	x.inDomain = slices.ContainsFunc(p.Domains, same(domain))
+	owner, err := d.Store.AccountByEmail(ctx, key)
+	if errors.Is(err, ErrNotFound) {
+		return x, nil
+	}
+	if err != nil {
+		return x, err
+	}
+	x.owner = owner
+	if owner.PasswordHash == "" {
+		links, err := d.Store.Links(ctx, owner.ID)
+		if err != nil {
+			return x, err
+		}
+		x.untouched = len(links) == 0
+	}
+	return x, nil
+}
+
+// same compares domains as CanonicalEmail writes them.
+func same(domain string) func(string) bool {
+	return func(other string) bool {
+		ascii, err := domains.ToASCII(other)
+		return err == nil && ascii == domain
+	}
+}
+
+// newcomer is the account of somebody who has none. Without an address that the provider has proved
+// it has none either: nobody could tell it from one that is somebody else's.
+func (d *Directory) newcomer(p upstream.Provider, i upstream.Identity, x arrival, now time.Time) Account {
+	a := Account{ID: secret.NewID("usr"), CreatedAt: now, UpdatedAt: now, Role: roleFor(p, i)}
+	a.EmailKey = a.ID // unique, and no address: there is no @ in it
+	if x.proved {
+		a.Email, a.EmailVerified = strings.Trim(i.Email, " "), true
+		a.EmailKey, _ = canonicalEmail(i.Email)
+	}
+	if i.Name != "" && text(i.Name, 200, false) == "" {
+		a.Name = i.Name
+	}
+	a.Claims = usable(i.Claims)
+	return a
+}
+
+// usable returns those of the claims that a person of ours can have. What a provider says in
+// another form than the standard's is left out: it is not for the person to mend.
+func usable(raw json.RawMessage) json.RawMessage {
+	set, err := object(raw)
+	if len(raw) == 0 || err != nil {
+		return json.RawMessage(`{}`)
+	}
+	for name, value := range set {
+		switch {
+		case name == "email", name == "email_verified", name == "name", isNull(value), checkMember(claims, name, value) != nil:
+			delete(set, name)
+		}
+	}
+	out, err := mergeClaims(nil, set)
+	if err != nil { // they contradict each other, or are too long
+		return json.RawMessage(`{}`)
+	}
+	return out
+}
+
+// roleFor is the role that a provider's rules give, if it has any.
+func roleFor(p upstream.Provider, i upstream.Identity) string {
+	if len(p.Roles) > 0 && slices.Contains(i.Roles, RoleAdmin) {
+		return RoleAdmin
+	}
+	return ""
+}
+
+// takeRole gives the account the role that the provider's rules give now, or takes back what they
+// gave before. A role that somebody here has given is never touched. The last administrator stays
+// one, whatever the rules say.
+func (d *Directory) takeRole(ctx context.Context, a Account, l Link, p upstream.Provider, i upstream.Identity, now time.Time) (Account, error) {
+	role := roleFor(p, i)
+	if role == l.Role || l.Role == "" && a.Role == role {
+		return a, nil
+	}
+	switch err := d.Store.SetLinkRole(ctx, l, role, now); {
+	case err == nil:
+		return d.Store.Account(ctx, a.ID)
+	case errors.Is(err, ErrLastAdmin):
+		d.log().WarnContext(ctx, "the last administrator stays one, against the rules of the provider", "account", a.ID, "provider", p.Name)
+		return a, nil
+	default:
+		return Account{}, err
+	}
+}
+
+// Link links an identity to an account whose person is known to be there. It returns [ErrLinked]
+// if it is another account's, or [ErrNotFound] if the account or the provider is disabled or
+// gone, or the account has 20 identities. What is linked to this account already stays so.
 func (d *Directory) Link(ctx context.Context, accountID string, p upstream.Provider, i upstream.Identity, now time.Time) error {
-	return ErrNotFound
-}
-
-// Identities returns what is linked to an account, the oldest first.
-func (d *Directory) Identities(ctx context.Context, accountID string) ([]Link, error) {
-	return nil, nil
-}
-
-// Unlink takes a link away, or returns [ErrNotFound], or [ErrLastWay] if the account has neither a
-// password nor another identity of an enabled provider.
-func (d *Directory) Unlink(ctx context.Context, accountID, providerID, subject string, now time.Time) error {
-	return ErrNotFound
+	l := Link{ProviderID: i.ProviderID, Subject: i.Subject, AccountID: accountID, Email: i.Email, LinkedAt: at(now), LastUsedAt: at(now)}
+	err := d.Store.AddLink(ctx, l, maxLinks, false)
+	if !errors.Is(err, ErrLinked) {
+		return err
+	}
+	a, _, found := d.Store.Linked(ctx, i.ProviderID, i.Subject, i.Email, at(now))
+	if found == nil && a.ID == accountID {
+		return nil
+	}
+	return err
 }

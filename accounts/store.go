@@ -67,6 +67,8 @@ type Page struct {
 // Every method is one transaction: it happens completely or not at all, however many
 // copies of the server there are. Implementations pass storagetest.Run.
 type Store interface {
+	Links
+
 	// AddAccount remembers a new account, or returns [ErrExists] if its EmailKey is taken.
 	AddAccount(ctx context.Context, a Account) error
 	// AddFirstAdmin is AddAccount, but only while there is no account with the role

@@ -14,6 +14,7 @@ const (
 	ClientChange     = "client"      // Ref is the client's id
 	SigningKeyChange = "signing_key" // Ref is the kid
 	APIKeyChange     = "api_key"     // Ref is the key's id
+	ProviderChange   = "provider"    // Ref is an upstream provider's id
 	OwnerChange      = "owner"       // Ref is an account or a service account that has API keys
 	AskChange        = "ask"         // nothing changed: whoever reads this is asked to confirm it. See [DB.Ask]
 	consentChange    = "consent"     // Ref is "account client"

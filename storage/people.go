@@ -196,6 +196,9 @@ func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) err
 		do(`DELETE FROM sessions
 			WHERE account_id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1)`,
 			id),
+		do(`DELETE FROM identities
+			WHERE account_id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1)`,
+			id),
 		do(`DELETE FROM consents
 			WHERE account_id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1)`,
 			id),
@@ -211,7 +214,7 @@ func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) err
 		return err
 	case n[1] == 1:
 		return nil
-	case n[5] == 1:
+	case n[6] == 1:
 		return accounts.ErrLastAdmin
 	}
 	return accounts.ErrNotFound

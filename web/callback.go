@@ -126,7 +126,6 @@ func notArrived(err error) error {
 		{accounts.ErrTaken, "address_taken"},
 		{accounts.ErrNotInvited, "not_invited"},
 		{accounts.ErrWrongDomain, "not_your_domain"},
-		{accounts.ErrNoEmail, "no_email"},
 		{accounts.ErrLinked, "identity_taken"},
 		{accounts.ErrNotFound, "account_disabled"},
 	} {

@@ -49,8 +49,6 @@ var refusals = map[string]struct {
 		"There is no account for you here, and only those who run this site make new ones. Ask them for one, or sign in another way."},
 	"not_your_domain": {http.StatusForbidden, "Not with this address",
 		"New accounts need a verified e-mail address of certain domains, and yours is not one of them. Choose another account at the provider, or sign in another way."},
-	"no_email": {http.StatusForbidden, "An e-mail address is needed",
-		"The provider did not name an e-mail address that can be used here. Add one there and verify it, or sign in another way."},
 	"identity_taken": {http.StatusConflict, "Linked to somebody else",
 		"That account at the provider belongs to another account here. Sign in with it, and unlink it there first."},
 	"session_ended":  {http.StatusForbidden, "You were signed out", "The sign-in that began this has ended meanwhile. Sign in again, and start again."},

@@ -12,6 +12,7 @@ import (
 	"mintmark/issuer"
 	"mintmark/keys"
 	"mintmark/storage"
+	"mintmark/upstream"
 )
 
 // A world is an empty database with some copies of the server on it, and a vocabulary to
@@ -27,6 +28,7 @@ type world struct {
 	registry issuer.Registry
 	keys     keys.Store
 	apiKeys  apikeys.Store
+	upstream upstream.Store
 }
 
 func newWorld(t *testing.T, open func() *storage.DB) *world {
@@ -35,6 +37,7 @@ func newWorld(t *testing.T, open func() *storage.DB) *world {
 		w.copies = append(w.copies, open())
 	}
 	db := w.copies[0]
+	w.upstream = db.Upstream()
 	w.people, w.issuer, w.registry, w.keys, w.apiKeys = db.Accounts(), db.Issuer(), db.Registry(), db.Keys(), db.APIKeys()
 	return w
 }
