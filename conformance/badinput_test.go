@@ -39,6 +39,7 @@ func TestNoInputIsAFaultOfOurs(t *testing.T) {
 		web := newApp(t, op, "web")
 		p, _ := newPerson(t, op)
 		got := web.tokens(p, "scope", "openid offline_access", "prompt", "consent")
+		key, _ := newKey(t, op, "--allow-ip", "127.0.0.0/8")
 		endpoints := []struct {
 			path   string
 			authed bool
@@ -50,6 +51,8 @@ func TestNoInputIsAFaultOfOurs(t *testing.T) {
 			{"/oauth/token", true, false, url.Values{"grant_type": {"client_credentials"}, "scope": {"openid"}, "resource": {"https://x.example"}}},
 			{"/oauth/token", false, false, url.Values{"grant_type": {"client_credentials"}, "client_id": {web.ID}, "client_secret": {"wrong"}}},
 			{"/oauth/token", false, false, url.Values{"grant_type": {"client_credentials"}, "client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"}, "client_assertion": {"a.b.c"}}},
+			{"/oauth/token", false, false, form(key, "scope", "a", "resource", "https://x.example", "audience", "x", "requested_token_type", "x", "actor_token", "x", "actor_token_type", "x")},
+			{"/introspect", true, false, url.Values{"token": {key.Text}, "address": {"192.0.2.1"}}},
 			{"/introspect", true, false, url.Values{"token": {"junk"}, "token_type_hint": {"access_token"}}},
 			{"/revoke", true, false, url.Values{"token": {"junk"}, "token_type_hint": {"refresh_token"}}},
 			{"/userinfo", false, false, url.Values{"access_token": {"junk"}}},
@@ -93,6 +96,9 @@ func TestNoInputIsAFaultOfOurs(t *testing.T) {
 			}
 		}
 		// Nothing of that touched what was there.
+		if seen := key.exchanges(t, op.Issuer); seen.what() != "ok" {
+			t.Errorf("the key died of it: %s", seen.Body)
+		}
 		if seen := web.userinfo(got.str("access_token")); seen.Status != 200 {
 			t.Errorf("the token died of it: %d", seen.Status)
 		}

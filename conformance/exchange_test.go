@@ -83,6 +83,27 @@ func TestAKeyIsExchangedForAToken(t *testing.T) {
 	})
 }
 
+// However long other tokens are good: so long does one outlive its key where nobody asks.
+func TestATokenFromAKeyIsShort(t *testing.T) {
+	op := conformance.StartWith(t, "MINTMARK_TOKENS_ACCESS_TTL=1h")
+	key, _ := newKey(t, op, "--scope", "orders:read", "--scope", "openid", "--scope", "offline_access")
+	for _, got := range []answer{key.exchanges(t, op.Issuer), post(t, op.Issuer+"/oauth/token", url.Values{"grant_type": {"client_credentials"}}, key.asClient)} {
+		_, token := claims(t, got.str("access_token"))
+		if got.JSON["expires_in"] != 900.0 || token["exp"].(float64)-token["iat"].(float64) != 900 {
+			t.Errorf("%s: from %v to %v", got.Body, token["iat"], token["exp"])
+		}
+		if token["scope"] != "orders:read" || got.JSON["id_token"] != nil || got.JSON["refresh_token"] != nil {
+			t.Errorf("a key is no sign-in: %s", got.Body)
+		}
+		// The admin API takes keys, not what came from one.
+		r, _ := http.NewRequest("GET", op.Issuer+"/api/v1/keys", nil)
+		r.Header.Set("Authorization", "Bearer "+got.str("access_token"))
+		if got := do(t, r); got.Status != 401 {
+			t.Errorf("the admin API: %d", got.Status)
+		}
+	}
+}
+
 func TestWhatCanNotBeExchanged(t *testing.T) {
 	story(t, func(t *testing.T, op *conformance.Server) {
 		key, _ := newKey(t, op, "--scope", "orders:read", "--audience", orders)
