@@ -1,6 +1,8 @@
 package conformance_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"net/url"
 	"os"
@@ -214,6 +216,25 @@ func TestAKeyIsAClient(t *testing.T) {
 		if got := ask(peer, token); got.Body != `{"active":false}` {
 			t.Errorf("RFC 7662 4, a token for the same audience: %s", got.Body)
 		}
+		// A key that another system made has no form of its own.
+		const theirs = "sk_live_4eC39HqLyjWDarjtT1zdp7dc"
+		sum := sha256.Sum256([]byte(theirs))
+		imported := heldKey{op.Do("keys", "add", "old", "--owner", owner, "--sha256", hex.EncodeToString(sum[:]))["id"].(string), theirs}
+		for name, got := range map[string]answer{
+			"exchanged":   imported.exchanges(t, op.Issuer),
+			"as a client": post(t, op.Issuer+"/oauth/token", url.Values{"grant_type": {"client_credentials"}}, imported.asClient),
+		} {
+			if _, token := claims(t, got.str("access_token")); token["akid"] != imported.ID || token["sub"] != owner {
+				t.Errorf("an imported key, %s: %s", name, got.Body)
+			}
+		}
+		if got := ask(key, theirs); got.JSON["active"] != true || got.str("client_id") != imported.ID {
+			t.Errorf("an imported key: %s", got.Body)
+		}
+		if got := post(t, op.Issuer+"/oauth/token", url.Values{"grant_type": {"client_credentials"}}, heldKey{key.ID, theirs}.asClient); got.what() != "invalid_client" {
+			t.Errorf("an imported key with another's id: %s", got.Body)
+		}
+
 		admin := adminKey(t, op)
 		for name, tt := range map[string]struct {
 			got  answer
