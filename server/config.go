@@ -67,6 +67,9 @@ type Config struct {
 	// FetchAllow are hosts ("host" or "host:port") that a client's jwks_uri may name although
 	// their address is not public.
 	FetchAllow []string
+	// ProviderHosts are hosts ("host" or "host:port") that an upstream provider may be at although
+	// their address is not public. One whose operator wrote that address itself needs no entry.
+	ProviderHosts []string
 	// Name is what the pages call this server. The default is "Mintmark".
 	Name string
 

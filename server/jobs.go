@@ -77,6 +77,8 @@ func (s *Server) forget(ctx context.Context, c storage.Change) {
 		s.apiKeys.Forget(c.Ref)
 	case storage.OwnerChange:
 		s.apiKeys.ForgetOwner(c.Ref)
+	case storage.ProviderChange:
+		s.upstream.Forget()
 	case storage.AskChange:
 		s.confirm(ctx, c.Ref)
 	case storage.SigningKeyChange:

@@ -18,6 +18,7 @@ import (
 	"mintmark/issuer"
 	"mintmark/keys"
 	"mintmark/storage"
+	"mintmark/upstream"
 	"mintmark/web"
 	wellknown "mintmark/well-known"
 )
@@ -36,6 +37,7 @@ type Server struct {
 	sessions  *accounts.Sessions
 	apiKeys   *apikeys.Registry
 	provider  *issuer.Provider
+	upstream  *upstream.Registry
 	known     *wellknown.Handler
 	site      *web.Site
 	admin     http.Handler
@@ -123,7 +125,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		return err
 	}
 	named := map[string][32]byte{}
-	for _, name := range []string{"tag", "refresh", "request"} {
+	for _, name := range []string{"tag", "refresh", "request", "upstream", "pages"} {
 		if named[name], err = s.keyring.Named(ctx, name); err != nil {
 			return err
 		}
@@ -161,11 +163,24 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		return err
 	}
 	s.known = wellknown.New(s.provider, s.keyring)
+	s.upstream, err = upstream.New(upstream.Config{
+		Store:    s.db.Upstream(),
+		Sealer:   sealer,
+		StateKey: named["upstream"],
+		Issuer:   s.cfg.Issuer,
+		Allow:    s.cfg.ProviderHosts,
+		Log:      s.log,
+	})
+	if err != nil {
+		return err
+	}
 	s.site, err = web.New(web.Config{
 		Issuer:        s.cfg.Issuer,
 		Provider:      s.provider,
 		Directory:     s.directory,
 		Sessions:      s.sessions,
+		Upstream:      s.upstream,
+		Key:           named["pages"],
 		Name:          s.cfg.Name,
 		ClientAddress: ClientAddress,
 		RequestID:     RequestID,
@@ -203,6 +218,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 	s.changes.all = func() {
 		s.provider.ForgetClients()
 		s.apiKeys.ForgetAll()
+		s.upstream.Forget()
 	}
 	// From here on: nothing has been remembered yet.
 	if err := s.changes.read(ctx); err != nil {
@@ -211,6 +227,10 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 	s.changes.heard = func(at time.Time) {
 		s.provider.Heard(at)
 		s.apiKeys.Heard(at)
+		s.upstream.Heard(at)
+	}
+	if _, err := s.upstream.Enabled(ctx, time.Now()); err != nil {
+		return err
 	}
 	s.handler = s.edge(s.newRouter(s.routes()), s.prefix)
 	return nil
@@ -222,8 +242,11 @@ func (s *Server) Handler() http.Handler { return s.handler }
 // Issuer returns the issuer identifier.
 func (s *Server) Issuer() string { return s.cfg.Issuer }
 
-// Close closes the database. Nothing may be running any more.
-func (s *Server) Close() { s.db.Close() }
+// Close closes the database, and what is open to providers. Nothing may be running any more.
+func (s *Server) Close() {
+	s.upstream.Close()
+	s.db.Close()
+}
 
 // login says who is at the browser of a request.
 func (s *Server) login(r *http.Request) (issuer.Login, bool, error) {

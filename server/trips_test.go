@@ -247,6 +247,7 @@ func (m *meter) people() {
 
 	m.pay("an authorization request with prompt=none, signed out", 303, "GET", app.ask("&prompt=none"), nil)
 	page := m.to(m.pay("an authorization request of a stranger", 303, "GET", app.ask(""), nil))
+	m.s.upstream.Heard(time.Now())
 	w := m.pay("the sign-in page of a request", 200, "GET", page, nil)
 	form := hiddenFields(w.Body.String())
 	form.Set("username", "ada@example.com")

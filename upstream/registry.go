@@ -47,6 +47,7 @@ type Registry struct {
 	mu     sync.Mutex
 	list   []Provider // by name; nil: not read yet
 	at     time.Time  // when it was read
+	heard  time.Time  // until when every change was forgotten
 	age    uint64     // grows with Forget, so that what was being read meanwhile is not kept
 	// connections are by the id of the provider.
 	connections map[string]*connection
@@ -134,9 +135,9 @@ func byName(all []Provider, name string) (Provider, error) {
 // all returns the list, which may be a second old.
 func (g *Registry) all(ctx context.Context, now time.Time) ([]Provider, error) {
 	g.mu.Lock()
-	list, at := g.list, g.at
+	list, at, heard := g.list, g.at, g.heard
 	g.mu.Unlock()
-	if list != nil && now.Sub(at) < listAge {
+	if list != nil && (now.Sub(at) < listAge || now.Sub(heard) < listAge) {
 		return list, nil
 	}
 	v, err, _ := g.flight.Do("", func() (any, error) { return g.read(context.WithoutCancel(ctx), now) })
@@ -188,6 +189,14 @@ func (g *Registry) Forget() {
 	defer g.mu.Unlock()
 	g.list = nil
 	g.age++
+}
+
+// Heard says that [Registry.Forget] was called for every change that was visible at a time. Until a
+// second after the last call, the list need not be read again.
+func (g *Registry) Heard(at time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.heard = at
 }
 
 // Close closes the connections that are kept. Nothing may be running any more.

@@ -281,6 +281,14 @@ func TestWhatAProviderIsOnTheSignInPage(t *testing.T) {
 	if w.store.reads != reads+1 {
 		t.Errorf("the store was read %d times", w.store.reads-reads)
 	}
+	later := w.now.Add(time.Minute)
+	w.Heard(later)
+	if _, err := w.Enabled(t.Context(), later.Add(999*time.Millisecond)); err != nil || w.store.reads != reads+1 {
+		t.Errorf("while changes are heard of, the store was read %d times (%v)", w.store.reads-reads, err)
+	}
+	if _, err := w.Enabled(t.Context(), later.Add(time.Second)); err != nil || w.store.reads != reads+2 {
+		t.Errorf("a second after the last news, the store was read %d times (%v)", w.store.reads-reads, err)
+	}
 	if _, err := w.ByName(t.Context(), "away", w.now); code(err) != "unknown_provider" {
 		t.Error(err)
 	}

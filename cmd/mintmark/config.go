@@ -92,6 +92,8 @@ func allKeys() []key {
 
 		{path: "clients.jwks_hosts", list: true, doc: "Hosts (HOST or HOST:PORT) that a client's jwks_uri may name although their address is not public.",
 			set: list(func(s *setting) *[]string { return &s.FetchAllow })},
+		{path: "providers.hosts", list: true, doc: "Hosts (HOST or HOST:PORT) that an upstream provider may be at although their address is not public. Not needed if the provider's own URL has that address in it.",
+			set: list(func(s *setting) *[]string { return &s.ProviderHosts })},
 		{path: "branding.name", value: "Mintmark", doc: "What the pages call this server.",
 			set: text(func(s *setting) *string { return &s.Name })},
 

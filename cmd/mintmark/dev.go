@@ -52,6 +52,7 @@ func runDev(c *cobra.Command) error {
 	s.Dev = true
 	s.DrainDelay = -1 // nobody balances in front of it
 	s.FetchAllow = append(s.FetchAllow, "localhost", "127.0.0.1", "::1")
+	s.ProviderHosts = append(s.ProviderHosts, "localhost", "127.0.0.1", "::1")
 	if len(s.MasterKeys) == 0 {
 		if s.MasterKeys, err = f.makeMasterKey(); err != nil {
 			return err
