@@ -14,6 +14,7 @@ import (
 // first word is Bearer.
 func (g *Guard) challenge(h http.Header, e *Error, scopes []string, shown carrier) {
 	h.Set("Cache-Control", "no-store")
+	e.Limits.Set(h)
 	if e.RetryAfter > 0 {
 		// Rounded up: whoever comes back on time must not be early.
 		h.Set("Retry-After", strconv.FormatInt(int64((e.RetryAfter+time.Second-1)/time.Second), 10))

@@ -19,6 +19,7 @@ type carrier struct {
 	user   string // of Basic: the key's id
 	bearer bool   // it came, or should have come, by the scheme Bearer
 	from   netip.Addr
+	others []carrier // of a request that has more than one, the rest of those that can be read
 }
 
 // credential finds the one credential in a request. ErrMissing means that there is none.
@@ -38,7 +39,7 @@ func (g *Guard) credential(r *http.Request) (carrier, error) {
 	}
 	switch {
 	case places > 1:
-		return carrier{}, ErrRepeated
+		return g.several(r), ErrRepeated
 	case places == 0:
 		return carrier{}, ErrMissing
 	case problem != nil:
@@ -136,44 +137,96 @@ func token68(s string) bool {
 	return true
 }
 
-// inURL are the parameters that carry credentials elsewhere. RFC 9700 §4.3.2: "Clients MUST
-// NOT pass access tokens in a URI query parameter".
-var inURL = map[string]bool{"access_token": true, "api_key": true, "apikey": true, "api-key": true, "x-api-key": true}
-
-// urlCredential returns the credential in a request's address, and whether there is one.
-func (g *Guard) urlCredential(u *url.URL) (string, bool) {
-	if u.User != nil {
-		return "", true
-	}
-	for _, prefix := range g.KeyPrefixes {
-		if i := strings.Index(u.Path, prefix); i >= 0 {
-			if key, _, _ := strings.Cut(u.Path[i:], "/"); looksLikeKey(key, prefix) {
-				return key, true
-			}
+// several returns the credentials of a request that has more than one, as far as they can be read.
+func (g *Guard) several(r *http.Request) carrier {
+	var all []carrier
+	for _, line := range r.Header["Authorization"] {
+		if c, err := g.authorization(line); err == nil {
+			all = append(all, c)
 		}
 	}
-	if u.RawQuery == "" {
-		return "", false
+	for _, name := range g.Headers {
+		for _, line := range r.Header[name] {
+			all = append(all, carrier{method: MethodAPIKey, text: line})
+		}
+	}
+	if len(all) == 0 {
+		return carrier{}
+	}
+	all = all[:min(len(all), mostExposed)]
+	all[0].others = all[1:]
+	return all[0]
+}
+
+// mostExposed is how many credentials are looked at of a request that has more than it may.
+const mostExposed = 4
+
+// carriers are the parameters that carry credentials elsewhere. RFC 9700 §4.3.2: "Clients MUST
+// NOT pass access tokens in a URI query parameter".
+var carriers = map[string]bool{"access_token": true, "api_key": true, "apikey": true, "api-key": true, "x-api-key": true}
+
+// anyInURL says whether there may be a credential in an address. Most have no query, and
+// nothing in their path that looks like a key.
+func (g *Guard) anyInURL(u *url.URL) bool {
+	if u.RawQuery == "" && u.User == nil {
+		found := false
+		for _, prefix := range g.KeyPrefixes {
+			found = found || strings.Contains(u.Path, prefix)
+		}
+		if !found {
+			return false
+		}
+	}
+	return u.User != nil || len(g.inURL(u)) > 0
+}
+
+// inURL returns the credentials in an address, the first few of them.
+func (g *Guard) inURL(u *url.URL) (found []string) {
+	found = g.keysIn(found, u.Path)
+	if u.User != nil {
+		found = append(g.keysIn(found, u.User.Username()), "")
 	}
 	// Not u.Query: it leaves out what it can't read, and others may read it.
 	for pair := range strings.FieldsFuncSeq(u.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
 		name, value, _ := strings.Cut(pair, "=")
-		if plain, err := url.QueryUnescape(name); err == nil {
-			name = plain
+		name, value = unescaped(name), unescaped(value)
+		if carriers[strings.ToLower(name)] {
+			found = append(found, value)
+			continue
 		}
-		if plain, err := url.QueryUnescape(value); err == nil {
-			value = plain
-		}
-		if inURL[strings.ToLower(name)] {
-			return value, true
-		}
-		for _, prefix := range g.KeyPrefixes {
-			if looksLikeKey(value, prefix) {
-				return value, true
+		found = g.keysIn(g.keysIn(found, value), name)
+	}
+	return found[:min(len(found), mostExposed)]
+}
+
+func unescaped(s string) string {
+	if plain, err := url.QueryUnescape(s); err == nil {
+		return plain
+	}
+	return s
+}
+
+// keysIn appends what looks like a key in a text, and is not part of a longer word.
+func (g *Guard) keysIn(found []string, text string) []string {
+	for _, prefix := range g.KeyPrefixes {
+		for rest := text; len(found) < mostExposed; {
+			_, after, ok := strings.Cut(rest, prefix)
+			if !ok {
+				break
+			}
+			rest = after
+			end := strings.IndexFunc(after, func(c rune) bool {
+				return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-')
+			})
+			if end < 0 {
+				end = len(after)
+			}
+			if key := prefix + after[:end]; looksLikeKey(key, prefix) {
+				found = append(found, key)
 			}
 		}
 	}
-	return "", false
+	return found
 }
 
 // looksLikeKey says whether somebody who finds s would take it for a key, a mistyped one too:

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/textproto"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -43,6 +44,12 @@ type Config struct {
 	// credential that comes over HTTP from another machine is refused with 403, as somebody may
 	// have read it, unless it comes from a proxy that says it had TLS.
 	Proxies []netip.Prefix
+	// ProxiesHaveTLS says that one of the Proxies which does not say how a request came to it had
+	// TLS. One that says HTTP is believed in any case.
+	ProxiesHaveTLS bool
+	// Address says where a request comes from, for a service that knows. The default goes by the
+	// connection, Proxies and X-Forwarded-For.
+	Address func(*http.Request) netip.Addr
 
 	// Revoked is asked about every principal, also about one whose credential is remembered. It
 	// returns ErrInvalid for one that was revoked since, ErrUnavailable if it can't tell. It is on
@@ -109,6 +116,7 @@ func New(c Config) (*Guard, error) {
 // A Rule is what a route asks for.
 type Rule struct {
 	All      []string // scopes that are all needed
+	Audience string   // the resource that asks, for verifiers that look at it; empty: the service as a whole
 	Any      []string // scopes of which one is needed
 	Methods  []Method // how the caller may show who it is; empty: in any way
 	Optional bool     // whether a request without a credential passes. A bad one never does
@@ -140,13 +148,14 @@ func (g *Guard) With(rule Rule) func(http.Handler) http.Handler {
 	}
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			ctx, shown, err := g.enter(r, rule)
+			ctx, shown, err := g.enter(r, &rule)
 			if err != nil {
 				g.refuse(w, r, rule, shown, err)
 				return
 			}
-			if ctx != r.Context() {
-				r = r.WithContext(ctx)
+			if c, ok := ctx.(*carried); ok && c != r.Context() {
+				c.principal.Limits.Set(w.Header())
+				r = r.WithContext(c)
 			}
 			next.ServeHTTP(w, r)
 		})
@@ -165,7 +174,7 @@ func (g *Guard) Forget(ids ...string) {
 }
 
 // enter decides whether a request passes, and returns the context it passes with.
-func (g *Guard) enter(r *http.Request, rule Rule) (context.Context, carrier, error) {
+func (g *Guard) enter(r *http.Request, rule *Rule) (context.Context, carrier, error) {
 	ctx := r.Context()
 	if c, ok := ctx.Value(contextKey{}).(*carried); ok && c.by == g {
 		// An outer guard of ours has verified it, and a limit is only to be charged once.
@@ -173,86 +182,109 @@ func (g *Guard) enter(r *http.Request, rule Rule) (context.Context, carrier, err
 		return ctx, carrier{method: method, bearer: method == MethodBearer}, rule.check(&c.principal)
 	}
 	now := time.Now()
-	if text, ok := g.urlCredential(r.URL); ok {
-		g.exposed(ctx, carrier{text: text, from: g.clientAddress(r)}, ErrInURL, now)
-		return nil, carrier{}, ErrInURL
+	c := &carried{Context: ctx, by: g}
+	shown, err := g.identify(r, rule, &c.principal, now)
+	switch {
+	case err == errNobody:
+		return ctx, shown, nil
+	case err != nil:
+		return nil, shown, err
+	}
+	return c, shown, nil
+}
+
+// errNobody means that a request without a credential may pass.
+var errNobody = errors.New("bearer: nobody in particular")
+
+// identify finds out who makes a request, and whether the rule lets them in. It writes the
+// answer to p, as a principal is large.
+func (g *Guard) identify(r *http.Request, rule *Rule, p *Principal, now time.Time) (carrier, error) {
+	ctx := r.Context()
+	if err := g.checkURL(r, r.URL, now); err != nil {
+		return carrier{}, err
 	}
 	shown, err := g.credential(r)
-	shown.from = g.clientAddress(r)
 	if err == ErrMissing {
-		return g.enterBySession(r, rule, now)
+		return g.identifyBySession(r, rule, p, now)
 	}
-	if err != nil {
-		return nil, shown, err
+	if err == nil || shown.others != nil {
+		shown.from = g.address(r)
 	}
-	if g.clearText(r) {
+	if (err == nil || err == ErrRepeated) && g.clearText(r) {
+		// Also of a request with two of them: both were there to be read.
 		g.exposed(ctx, shown, ErrClearText, now)
-		return nil, shown, ErrClearText
+		for _, other := range shown.others {
+			other.from = shown.from
+			g.exposed(ctx, other, ErrClearText, now)
+		}
+		return shown, ErrClearText
 	}
-	p, err := g.verify(ctx, shown, now)
 	if err != nil {
-		return nil, shown, err
+		return shown, err
 	}
-	ctx, err = g.admit(ctx, p, rule, now)
-	return ctx, shown, err
+	if err := g.verify(ctx, &shown, rule, p, now); err != nil {
+		return shown, err
+	}
+	return shown, g.admit(ctx, p, rule, now)
 }
 
 // verify asks the verifier of the kind of credential who it is.
-func (g *Guard) verify(ctx context.Context, shown carrier, now time.Time) (Principal, error) {
+func (g *Guard) verify(ctx context.Context, shown *carrier, rule *Rule, p *Principal, now time.Time) error {
 	v := g.Tokens
 	if shown.method == MethodAPIKey {
 		v = g.Keys
 	}
 	if v == nil {
-		return Principal{}, ErrInvalid
+		return ErrInvalid
 	}
-	p, err := v.Verify(ctx, Credential{Text: shown.text, Address: shown.from}, now)
+	var err error
+	*p, err = v.Verify(ctx, Credential{Text: shown.text, Address: shown.from, Want: rule}, now)
 	if err != nil {
-		return Principal{}, err
+		if len(rule.All) > 0 && errors.Is(err, ErrScope) {
+			return missing(rule.All) // the verifier may have named only the first
+		}
+		return err
 	}
 	if shown.user != "" && shown.user != p.Credential {
-		return Principal{}, ErrInvalid.because(errors.New("the user of Basic is not the key's id"))
+		return ErrInvalid.because(errors.New("the user of Basic is not the key's id"))
 	}
-	return p, nil
+	return nil
 }
 
-// enterBySession is for a request without a credential: it may have a cookie.
-func (g *Guard) enterBySession(r *http.Request, rule Rule, now time.Time) (context.Context, carrier, error) {
+// identifyBySession is for a request without a credential: it may have a cookie.
+func (g *Guard) identifyBySession(r *http.Request, rule *Rule, p *Principal, now time.Time) (carrier, error) {
 	shown := carrier{bearer: true}
 	if g.Session != nil {
-		p, ok, err := g.Session(r, now)
+		found, ok, err := g.Session(r, now)
 		if err != nil {
-			return nil, shown, err
+			return shown, err
 		}
 		if ok {
+			*p = found
 			shown.method = MethodSession
 			if g.clearText(r) {
-				return nil, shown, ErrClearText
+				return shown, ErrClearText
 			}
 			if err := g.checkOrigin(r); err != nil {
-				return nil, shown, err
+				return shown, err
 			}
-			ctx, err := g.admit(r.Context(), p, rule, now)
-			return ctx, shown, err
+			return shown, g.admit(r.Context(), p, rule, now)
 		}
 	}
 	if rule.Optional {
-		return r.Context(), shown, nil
+		return shown, errNobody
 	}
-	return nil, shown, ErrMissing
+	return shown, ErrMissing
 }
 
 // admit lets a principal in whom a verifier knows.
-func (g *Guard) admit(ctx context.Context, p Principal, rule Rule, now time.Time) (context.Context, error) {
+func (g *Guard) admit(ctx context.Context, p *Principal, rule *Rule, now time.Time) error {
 	if g.Revoked != nil {
-		if err := g.Revoked(ctx, p, now); err != nil {
-			return nil, err
+		if err := g.Revoked(ctx, *p, now); err != nil {
+			return err
 		}
 	}
-	if err := rule.check(&p); err != nil {
-		return nil, err
-	}
-	return &carried{ctx, p, g}, nil
+	return rule.check(p)
 }
 
 // check compares what a principal may do with what the route asks for.
@@ -281,6 +313,18 @@ func missing(scopes []string) error {
 	return &e
 }
 
+// checkURL refuses an address with a credential in it, and tells of those that are good.
+func (g *Guard) checkURL(r *http.Request, u *url.URL, now time.Time) error {
+	if !g.anyInURL(u) {
+		return nil
+	}
+	from := g.address(r)
+	for _, text := range g.inURL(u) {
+		g.exposed(r.Context(), carrier{text: text, from: from}, ErrInURL, now)
+	}
+	return ErrInURL
+}
+
 // exposed tells of a credential that others may have seen, if it is good for anything.
 func (g *Guard) exposed(ctx context.Context, shown carrier, how *Error, now time.Time) {
 	if g.Exposed == nil || !token68(shown.text) {
@@ -294,7 +338,18 @@ func (g *Guard) exposed(ctx context.Context, shown carrier, how *Error, now time
 		found.from = shown.from
 		shown = found
 	}
-	if p, err := g.verify(ctx, shown, now); err == nil {
+	v := g.Tokens
+	if shown.method == MethodAPIKey {
+		v = g.Keys
+	}
+	if k, ok := v.(recogniser); ok {
+		if p, err := k.Recognise(ctx, Credential{Text: shown.text}, now); err == nil {
+			g.Exposed(ctx, p, how)
+		}
+		return
+	}
+	var p Principal
+	if err := g.verify(ctx, &shown, &Rule{}, &p, now); err == nil {
 		g.Exposed(ctx, p, how)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -395,6 +396,30 @@ func TestClearText(t *testing.T) {
 	}
 }
 
+func TestAProxyThatIsKnownToHaveTLS(t *testing.T) {
+	d := newDoor(t, func(c *bearer.Config) {
+		c.Proxies, c.ProxiesHaveTLS = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, true
+	})
+	for _, tt := range []struct {
+		name, from string
+		lines      []string
+		want       int
+	}{
+		{"it does not say", "10.1.1.1:1", nil, 200},
+		{"it had none", "10.1.1.1:1", []string{"X-Forwarded-Proto: http", "X-Forwarded-For: 192.0.2.1"}, 403},
+		{"it had none, on this machine", "10.1.1.1:1", []string{"X-Forwarded-Proto: http", "X-Forwarded-For: 127.0.0.1"}, 200},
+		{"somebody else does not say", "192.0.2.1:1", nil, 403},
+	} {
+		r := request(t, append([]string{"GET /", "X-API-Key: " + goodKey}, tt.lines...)...)
+		r.TLS, r.RemoteAddr = nil, tt.from
+		w := httptest.NewRecorder()
+		d.guard.Require()(who).ServeHTTP(w, r)
+		if w.Code != tt.want {
+			t.Errorf("%s: %d", tt.name, w.Code)
+		}
+	}
+}
+
 func TestRevokedIsAskedAboutWhatIsRemembered(t *testing.T) {
 	var answer error
 	d := newDoor(t, func(c *bearer.Config) {
@@ -439,6 +464,56 @@ func TestGuardsThatAreRefused(t *testing.T) {
 	} {
 		if _, err := bearer.New(c); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// What is refused by a handler itself is refused as by the guard before it.
+func TestIdentify(t *testing.T) {
+	d := newDoor(t)
+	rule := bearer.Rule{All: []string{"orders:read", "orders:write"}}
+	for _, lines := range [][]string{
+		{"GET /"},
+		{"GET /", "Authorization: Bearer " + d.token},
+		{"GET /", "Authorization: ApiKey " + goodKey},
+		{"GET /", "Authorization: ApiKey bad"},
+		{"GET /", "Authorization: ApiKey " + limitedKey},
+		{"GET /?api_key=" + goodKey},
+	} {
+		by := d.knock(d.guard.With(rule), lines...)
+		p, err := d.guard.Identify(request(t, lines...), rule)
+		w := httptest.NewRecorder()
+		if e := d.guard.Challenge(w.Header(), rule, err); err == nil || e.Status != by.Code || p.Subject != "" ||
+			!slices.Equal(w.Header()["Www-Authenticate"], by.Header()["Www-Authenticate"]) || w.Header().Get("Retry-After") != by.Header().Get("Retry-After") {
+			t.Errorf("%s: %v %v, and the guard %v", lines, err, w.Header(), by.Header())
+		}
+	}
+	if p, err := d.guard.Identify(request(t, "GET /", "Authorization: Bearer "+d.token), bearer.Rule{}); err != nil || p.Subject != "acc_ada" {
+		t.Error(p, err)
+	}
+	if p, err := d.guard.Identify(request(t, "GET /"), bearer.Rule{Optional: true}); err != nil || p.Subject != "" {
+		t.Error(p, err)
+	}
+	if err := d.guard.CheckURL(request(t, "GET /"), &url.URL{Path: "/a_mm_x/mm_sk_short/" + goodKey}); err != bearer.ErrInURL {
+		t.Error(err)
+	}
+}
+
+// Rate limits are told with what is let in, as with what is not.
+func TestLimitsAreTold(t *testing.T) {
+	d := newDoor(t, func(c *bearer.Config) {
+		c.Keys = bearer.VerifierFunc(func(_ context.Context, c bearer.Credential, _ time.Time) (bearer.Principal, error) {
+			limits := &bearer.Limits{Policy: `"a";q=1;w=1`, Left: `"a";r=0;t=1`}
+			if c.Want == nil || c.Want.Audience != "orders" {
+				return bearer.Principal{}, &bearer.Error{Status: 429, Code: "rate_limited", Limits: limits}
+			}
+			return bearer.Principal{Subject: "svc_1", Method: bearer.MethodAPIKey, Limits: limits}, nil
+		})
+	})
+	for status, rule := range map[int]bearer.Rule{200: {Audience: "orders"}, 429: {}} {
+		w := d.knock(d.guard.With(rule), "GET /", "Authorization: ApiKey "+goodKey)
+		if w.Code != status || w.Header().Get("RateLimit") == "" || w.Header().Get("RateLimit-Policy") == "" {
+			t.Errorf("%d %v", w.Code, w.Header())
 		}
 	}
 }

@@ -50,10 +50,23 @@ func (g *Guard) clearText(r *http.Request) bool {
 		return false
 	}
 	from := remote(r)
-	if said := last(r.Header["X-Forwarded-Proto"]); said != "" && g.isProxy(from) {
-		return !strings.EqualFold(said, "https")
+	if g.isProxy(from) {
+		switch said := last(r.Header["X-Forwarded-Proto"]); {
+		case said != "":
+			return !strings.EqualFold(said, "https") && !g.address(r).IsLoopback()
+		case g.ProxiesHaveTLS:
+			return false
+		}
 	}
 	return !from.IsLoopback() // No address is no proof of a safe one.
+}
+
+// address is where the request comes from.
+func (g *Guard) address(r *http.Request) netip.Addr {
+	if g.Address != nil {
+		return g.Address(r)
+	}
+	return g.clientAddress(r)
 }
 
 // clientAddress is where the request comes from: the last address that is not a proxy's. What

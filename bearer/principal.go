@@ -2,6 +2,7 @@ package bearer
 
 import (
 	"context"
+	"net/http"
 	"slices"
 	"time"
 )
@@ -36,6 +37,22 @@ type Principal struct {
 	ACR      string    // how far the sign-in is to be trusted, OpenID Connect Core §2
 	AMR      []string  // how the person signed in, RFC 8176
 	AuthTime time.Time // when the person signed in; zero if nobody did
+
+	Limits *Limits // what is left of the credential's rate limits; nil if it has none
+}
+
+// Limits are what an answer says of rate limits: the fields of draft-ietf-httpapi-ratelimit-headers-10.
+type Limits struct {
+	Policy string // RateLimit-Policy
+	Left   string // RateLimit
+}
+
+// Set puts them into the header of an answer. Nil sets nothing.
+func (l *Limits) Set(h http.Header) {
+	if l != nil {
+		h["Ratelimit-Policy"] = []string{l.Policy}
+		h["Ratelimit"] = []string{l.Left}
+	}
 }
 
 // May says whether the principal has a scope.

@@ -15,6 +15,7 @@ type Error struct {
 	Detail     string        // what is wrong, for people
 	RetryAfter time.Duration // when to come back, with 429 and 503; zero if there is no telling
 	Scopes     []string      // what is missing, with insufficient_scope
+	Limits     *Limits       // what is left of the credential's rate limits; nil if that is not known
 
 	cause error
 }

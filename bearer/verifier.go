@@ -13,6 +13,10 @@ type Credential struct {
 	_       [0]func() // Not comparable: compare digests.
 	Text    string
 	Address netip.Addr // of the caller, if it is known: a key may be bound to networks
+	// Want is what the route asks for; nil: nothing in particular. The guard compares scopes
+	// itself. A verifier looks at it that counts what is let in, or knows for which audience a
+	// credential is. It must not be changed or kept.
+	Want *Rule
 }
 
 // String hides the credential.
@@ -40,6 +44,13 @@ type VerifierFunc func(ctx context.Context, c Credential, now time.Time) (Princi
 // Verify calls f.
 func (f VerifierFunc) Verify(ctx context.Context, c Credential, now time.Time) (Principal, error) {
 	return f(ctx, c, now)
+}
+
+// recogniser is a verifier that says whose a credential is, whatever it is for, from wherever and
+// however often it is shown, and without counting that as a use. A guard that found one where
+// it should not be asks it.
+type recogniser interface {
+	Recognise(ctx context.Context, c Credential, now time.Time) (Principal, error)
 }
 
 // forgetter is a verifier that remembers.

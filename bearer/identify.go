@@ -1,0 +1,50 @@
+package bearer
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"time"
+)
+
+// Identify says who makes a request, if the rule lets them in, as [Guard.With] does before it
+// calls the handler: for a handler that learns only from the request what to ask for, or says no
+// in words of its own. Nobody is the zero Principal; only an Optional rule lets them in. An error
+// is for [Guard.Challenge].
+func (g *Guard) Identify(r *http.Request, rule Rule) (Principal, error) {
+	var p Principal
+	shown, err := g.identify(r, &rule, &p, time.Now())
+	switch {
+	case err == errNobody:
+		return Principal{}, nil
+	case err != nil:
+		return Principal{}, &stopped{err, shown}
+	}
+	return p, nil
+}
+
+// CheckURL refuses an address other than the request's own that has a credential in it, with
+// [ErrInURL], and tells Exposed: for a proxy's word about the address that it was asked for.
+func (g *Guard) CheckURL(r *http.Request, u *url.URL) error { return g.checkURL(r, u, time.Now()) }
+
+// Challenge sets the headers that the standards ask for with a refusal, and returns what to say.
+// The error is one of Identify or CheckURL; one that is no refusal is a fault of ours.
+func (g *Guard) Challenge(h http.Header, rule Rule, err error) *Error {
+	var shown carrier
+	if s, ok := errors.AsType[*stopped](err); ok {
+		shown = s.shown
+	}
+	e := refusalOf(err)
+	g.challenge(h, e, slices.Concat(rule.All, rule.Any), shown)
+	return e
+}
+
+// stopped is a refusal, and how the credential came: the challenge depends on it.
+type stopped struct {
+	error
+	shown carrier
+}
+
+// Unwrap returns the refusal.
+func (s *stopped) Unwrap() error { return s.error }
