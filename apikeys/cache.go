@@ -3,6 +3,7 @@ package apikeys
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -47,6 +48,7 @@ type cache struct {
 	healthy  atomic.Int64 // when the last successful look at the changes started
 	failed   atomic.Int64 // when the database was last found away
 	foreign  foreign
+	misses   misses
 
 	flushing  sync.Mutex
 	unwritten []Use // that the database did not take yet
@@ -73,6 +75,7 @@ func newCache(store Store, size int, stale time.Duration) *cache {
 	}
 	c := &cache{store: store, maxStale: int64(max(stale, 0)), fills: make(chan struct{}, maxFills)}
 	c.foreign.store = store
+	c.misses.held, _ = simplelru.NewLRU[netip.Addr, int64](missAddresses, nil)
 	for i := range c.shards {
 		s := &c.shards[i]
 		// Only a size below one is an error.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"mintmark/bearer"
@@ -13,13 +14,66 @@ import (
 // Verifier returns r as a guard asks it, in the process in which the keys are: as the Keys of a
 // [bearer.Config]. Its refusals are those of [Refusal].
 func (r *Registry) Verifier() bearer.Verifier {
-	return bearer.VerifierFunc(func(ctx context.Context, c bearer.Credential, now time.Time) (bearer.Principal, error) {
-		a, err := r.Check(ctx, Ask{Key: c.Text, Address: c.Address}, now)
-		if err != nil {
-			return bearer.Principal{}, Refusal(err)
+	return verifier{r}
+}
+
+type verifier struct{ *Registry }
+
+// Verify implements [bearer.Verifier]. Scopes and audience are looked at here, and not only by the
+// guard, so that what is refused for them is not counted as a use.
+func (v verifier) Verify(ctx context.Context, c bearer.Credential, now time.Time) (bearer.Principal, error) {
+	ask := Ask{Key: c.Text, Address: c.Address}
+	if c.Want != nil {
+		ask.Audience = c.Want.Audience
+		if len(c.Want.All) == 1 {
+			ask.Scope = c.Want.All[0]
+		} else {
+			ask.Scope = strings.Join(c.Want.All, " ")
 		}
-		return a.Principal, nil
-	})
+	}
+	a, err := v.Check(ctx, ask, now)
+	var limits *bearer.Limits
+	if a.Policy != "" {
+		limits = &bearer.Limits{Policy: a.Policy, Left: a.Left.Header()}
+	}
+	if err != nil {
+		err = Refusal(err)
+		if e, ok := errors.AsType[*bearer.Error](err); ok && limits != nil {
+			over := *e
+			over.Limits = limits
+			return bearer.Principal{}, &over
+		}
+		return bearer.Principal{}, err
+	}
+	p := a.Principal
+	p.Limits = limits
+	return p, nil
+}
+
+// Recognise says who holds a key, from wherever and however often it is shown. It is no use of
+// the key.
+func (v verifier) Recognise(ctx context.Context, c bearer.Credential, now time.Time) (bearer.Principal, error) {
+	e, err := v.find(ctx, c.Text, c.Address, now.UnixNano())
+	if err != nil {
+		return bearer.Principal{}, Refusal(err)
+	}
+	if !e.good(now.UnixNano()) {
+		return bearer.Principal{}, bearer.ErrInvalid
+	}
+	return e.principal, nil
+}
+
+// OwnerType says whose the key is that a principal showed.
+func OwnerType(p bearer.Principal) string {
+	switch {
+	case p.Method != bearer.MethodAPIKey:
+		return ""
+	case p.Subject == OwnerInstance:
+		return OwnerInstance
+	case strings.HasPrefix(p.Subject, servicePrefix+"_"):
+		return OwnerService
+	}
+	return OwnerAccount
 }
 
 // Revoked refuses whoever has a token that came from a key which is no longer good: it is a

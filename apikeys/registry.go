@@ -229,6 +229,13 @@ func (r *Registry) Revoke(ctx context.Context, id, reason string, leaked bool, b
 	return r.Store.RevokeKey(ctx, id, short(reason), leaked, by.event(action, id, "%s", short(reason)))
 }
 
+// NoteClearText writes down that a good key came over a connection that anybody could read. The
+// key goes on to work where it is sent as it should be: that a proxy is not named in the
+// configuration must not cost every key.
+func (r *Registry) NoteClearText(ctx context.Context, id string, by By) error {
+	return r.Store.NoteKey(ctx, id, by.event("key.clear_text", id, "was sent over HTTP without TLS: rotate it"))
+}
+
 // MaxGrace is how long a key works at most after it was replaced.
 const MaxGrace = 30 * 24 * time.Hour
 

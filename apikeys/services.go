@@ -8,9 +8,11 @@ import (
 	"mintmark/internal/secret"
 )
 
+const servicePrefix = "svc"
+
 // AddService adds a service account. No two have the same name: [ErrExists].
 func (r *Registry) AddService(ctx context.Context, name, description string, by By) (Service, error) {
-	s := Service{ID: secret.NewID("svc"), Name: strings.TrimSpace(name), Description: description, CreatedAt: instant(by.At), CreatedBy: by.Actor}
+	s := Service{ID: secret.NewID(servicePrefix), Name: strings.TrimSpace(name), Description: description, CreatedAt: instant(by.At), CreatedBy: by.Actor}
 	switch {
 	case s.Name == "" || len(s.Name) > 200 || !utf8.ValidString(s.Name) || strings.ContainsFunc(s.Name, control):
 		return Service{}, &Invalid{"name", "is empty, longer than 200 bytes or not plain text"}

@@ -123,6 +123,8 @@ type Store interface {
 	// RevokeKey revokes a key for good, or returns [ErrNotFound]. Doing it again changes
 	// nothing, but that a revoked key can still turn out to be leaked.
 	RevokeKey(ctx context.Context, id, reason string, leaked bool, e Event) error
+	// NoteKey writes an event down about a key and changes nothing of it, or returns [ErrNotFound].
+	NoteKey(ctx context.Context, id string, e Event) error
 	// RotateKey adds next in place of the key that it Replaces, which works until grace ends.
 	// Of any number of callers one wins; [ErrConflict] for the others, for a key that was
 	// replaced or revoked before, and [ErrNotFound] for one that isn't there.

@@ -57,7 +57,7 @@ func (r *Registry) Verify(ctx context.Context, presented string, now time.Time) 
 // What is not one of our keys is refused without asking the database, and what is remembered
 // is answered without I/O. Nothing about a key is looked at before its secret is the right one.
 func (r *Registry) Check(ctx context.Context, ask Ask, now time.Time) (Answer, error) {
-	e, err := r.find(ctx, ask.Key, now.UnixNano())
+	e, err := r.find(ctx, ask.Key, ask.Address, now.UnixNano())
 	if err != nil {
 		return Answer{}, err
 	}
@@ -102,7 +102,7 @@ func (r *Registry) Stands(ctx context.Context, id string, now time.Time) (bool, 
 // Recognise returns the id of a good key that somebody holds, from wherever and however often
 // it is shown, or [ErrInvalid]. It is no use of the key.
 func (r *Registry) Recognise(ctx context.Context, presented string, now time.Time) (string, error) {
-	e, err := r.find(ctx, presented, now.UnixNano())
+	e, err := r.find(ctx, presented, netip.Addr{}, now.UnixNano())
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +113,7 @@ func (r *Registry) Recognise(ctx context.Context, presented string, now time.Tim
 }
 
 // find returns the entry whose secret was presented.
-func (r *Registry) find(ctx context.Context, presented string, now int64) (*entry, error) {
+func (r *Registry) find(ctx context.Context, presented string, from netip.Addr, now int64) (*entry, error) {
 	c := r.cached()
 	id, n, ours := address(presented)
 	if !ours {
@@ -127,6 +127,11 @@ func (r *Registry) find(ctx context.Context, presented string, now int64) (*entr
 	if e == nil || !c.believes(e, now) {
 		if _, good := r.Mint.Parse(presented[len(brand):len(brand)+2], presented); !good {
 			return nil, ErrInvalid
+		}
+		if e == nil {
+			if wait := c.misses.take(from, now); wait > 0 {
+				return nil, &TooMany{"lookups", wait}
+			}
 		}
 		var err error
 		if e, err = c.reload(ctx, id, n, now, e); err != nil {

@@ -27,8 +27,9 @@ var ErrSignature = errors.New("keys: not signed by us")
 // typs is every typ header that we write. A token of one type is never taken for another,
 // RFC 8725 §3.11.
 var typs = []string{
-	"JWT",    // ID tokens, RFC 7519 §5.1
-	"at+jwt", // access tokens, RFC 9068 §2.1
+	"JWT",      // ID tokens, RFC 7519 §5.1
+	"at+jwt",   // access tokens, RFC 9068 §2.1
+	"auth+jwt", // who made a request that a proxy lets pass: see Provider.Vouch of package issuer
 }
 
 // b64 refuses what another encoder would have written differently: of two texts with one
@@ -46,7 +47,7 @@ func headers(alg Alg, kid string) []string {
 }
 
 // Append appends a JWS in compact form, RFC 7515 §7.1, of the claims, with the key of alg
-// that signs now. typ is "JWT" or "at+jwt". It appends nothing and returns an error
+// that signs now. typ is one of typs. It appends nothing and returns an error
 // that wraps [ErrStale] if we can't know whether our key still signs.
 //
 // Beyond growing dst it allocates what the signature of the standard library allocates.

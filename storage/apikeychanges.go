@@ -91,6 +91,20 @@ func (s apiKeys) RevokeKey(ctx context.Context, id, reason string, leaked bool, 
 	return nil
 }
 
+// NoteKey implements [apikeys.Store].
+func (s apiKeys) NoteKey(ctx context.Context, id string, e apikeys.Event) error {
+	n, err := s.db.write(ctx,
+		do(`UPDATE api_keys SET event = $2 WHERE id = $1`, id, e.ID),
+		audited("api_keys", e))
+	switch {
+	case err != nil:
+		return err
+	case n[0] == 0:
+		return apikeys.ErrNotFound
+	}
+	return nil
+}
+
 // RotateKey implements [apikeys.Store].
 func (s apiKeys) RotateKey(ctx context.Context, next apikeys.Key, grace time.Time, e apikeys.Event) error {
 	return s.keyChange(s.db.write(ctx,
