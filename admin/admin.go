@@ -13,6 +13,7 @@ import (
 
 	"mintmark/accounts"
 	"mintmark/apikeys"
+	"mintmark/bearer"
 	"mintmark/issuer"
 	"mintmark/keys"
 )
@@ -25,6 +26,7 @@ type Config struct {
 	Provider *issuer.Provider
 	Keys     *keys.Keyring
 	APIKeys  *apikeys.Registry
+	Guard    *bearer.Guard // with the registry as its Keys, and nothing else
 
 	Issuer  string // the issuer identifier, as applications know it
 	Version string // of the program
@@ -95,8 +97,8 @@ func New(c Config) http.Handler {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Answers hold people's data and, at times, the only copy of a secret.
 	w.Header().Set("Cache-Control", "no-store")
-	if a.exposed(r) {
-		a.write(w, r, refuse(badRequest, "There is a credential in the address, where every log keeps it. Send it in the Authorization header. If it was a good API key, it is revoked now: make another."))
+	if err := a.Guard.CheckURL(r, r.URL); err != nil {
+		a.write(w, r, a.refusal(w, r, bearer.Rule{}, err))
 		return
 	}
 	if problem := checkTarget(r); problem != nil {

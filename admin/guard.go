@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"net/netip"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humamux"
@@ -25,29 +22,9 @@ const scopeOf = "scope"
 func (a *api) guard(ctx huma.Context, next func(huma.Context)) {
 	r, w := humamux.Unwrap(ctx)
 	scope, ok := ctx.Operation().Metadata[scopeOf].(string)
-	found, err := a.caller(r)
-	if found.Policy != "" {
-		w.Header().Set("RateLimit-Policy", found.Policy)
-		w.Header().Set("RateLimit", found.Left.Header())
-	}
-	if many, limited := isLimited(err); limited {
-		w.Header().Set("Retry-After", strconv.FormatInt(seconds(many.RetryAfter), 10))
-		a.write(w, r, refuse(rateLimited, "The API key is over its limit %s.", many.Limit))
-		return
-	}
-	if denied, refused := errors.AsType[*apikeys.Denied](err); refused {
-		a.write(w, r, refuse(kind{http.StatusForbidden, denied.Code}, "The API key may not be used from here."))
-		return
-	}
-	if err != nil {
-		a.write(w, r, a.problem(r.Context(), err, "key"))
-		return
-	}
-	caller := found.Principal
-	// A key of a person or a service may have a scope that is called like one of ours.
-	if !ok || scope != "" && (!caller.May(scope) || !ownKey(found, scope)) {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="mintmark", error="insufficient_scope", scope="`+scope+`"`)
-		a.write(w, r, refuse(insufficientScope, "The API key %s lacks the scope %s.", caller.Credential, scope))
+	caller, problem := a.caller(w, r, scope, ok)
+	if problem != nil {
+		a.write(w, r, problem)
 		return
 	}
 	unescapePath(r)
@@ -62,26 +39,60 @@ func (a *api) guard(ctx huma.Context, next func(huma.Context)) {
 // addressKey is where the client's address is in a context.
 type addressKey struct{}
 
-// caller says whose request it is. Whatever is wrong with a key, the refusal is the same.
-func (a *api) caller(r *http.Request) (apikeys.Answer, error) {
-	headers := r.Header.Values("Authorization")
-	if len(headers) == 0 {
-		return apikeys.Answer{}, refuse(unauthenticated, "Send an API key: Authorization: ApiKey mm_ok_….")
+// caller says whose request it is, if they may do what needs the scope. known is false for an
+// operation that says nothing of a scope.
+func (a *api) caller(w http.ResponseWriter, r *http.Request, scope string, known bool) (bearer.Principal, *Problem) {
+	var rule bearer.Rule
+	if scope != "" {
+		rule.All = []string{scope}
 	}
-	if len(headers) > 1 {
-		// RFC 9110 §5.3: a field that is not a list is not sent more than once. Which of them counts
-		// would be a guess, and those before us may guess otherwise.
-		return apikeys.Answer{}, refuse(badRequest, "There is more than one Authorization header.")
+	p, err := a.Guard.Identify(r, rule)
+	p.Limits.Set(w.Header())
+	// A key of a person or a service may have a scope that is called like one of ours.
+	if err == nil && (!known || scope != "" && !ownKey(p, scope)) {
+		err = bearer.ErrScope
 	}
-	scheme, key, _ := strings.Cut(headers[0], " ")
-	// RFC 9110 §11.1: the scheme is case-insensitive.
-	if !strings.EqualFold(scheme, "ApiKey") && !strings.EqualFold(scheme, "Bearer") {
-		return apikeys.Answer{}, refuse(unauthenticated, "The Authorization header must be of the form: ApiKey mm_ok_….")
+	if err != nil {
+		return bearer.Principal{}, a.refusal(w, r, rule, err)
 	}
-	from, _ := netip.ParseAddr(a.ClientAddress(r))
-	found, err := a.APIKeys.Check(r.Context(), apikeys.Ask{Key: strings.TrimLeft(key, " "), Address: from}, time.Now())
-	if errors.Is(err, apikeys.ErrInvalid) {
-		return apikeys.Answer{}, refuse(unauthenticated, "The API key is not valid.").because(err)
+	return p, nil
+}
+
+// ownKey says whether a key may have a scope of ours: a key of the instance, and one of a
+// service that only asks about other keys.
+func ownKey(p bearer.Principal, scope string) bool {
+	owner := apikeys.OwnerType(p)
+	return owner == apikeys.OwnerInstance || owner == apikeys.OwnerService && scope == apikeys.ScopeVerify
+}
+
+// words is what we say of the refusals of a guard, where the words for every service don't do.
+var words = map[string]struct {
+	kind   kind
+	detail string
+}{
+	bearer.ErrMissing.Code:   {unauthenticated, "Send an API key: Authorization: ApiKey mm_ok_…."},
+	bearer.ErrInvalid.Code:   {unauthenticated, "The API key is not valid."},
+	bearer.ErrRepeated.Code:  {badRequest, "The request has more than one credential. Send exactly one."},
+	bearer.ErrInURL.Code:     {badRequest, "There is a credential in the address, where every log keeps it. Send it in the Authorization header. If it was a good API key, it is revoked now: make another."},
+	bearer.ErrClearText.Code: {kind{http.StatusForbidden, bearer.ErrClearText.Code}, "The API key came over HTTP without TLS, where others can read it: replace it, and use HTTPS. If a proxy in front has TLS, name it in trusted_proxies and have it send X-Forwarded-Proto."},
+}
+
+// refusal sets the challenges of a guard's refusal, and returns it as a problem.
+func (a *api) refusal(w http.ResponseWriter, r *http.Request, rule bearer.Rule, err error) *Problem {
+	if errors.Is(err, bearer.ErrUnavailable) {
+		return a.problem(r.Context(), err, "key") // it knows which trouble it is
 	}
-	return found, err
+	if errors.Is(err, bearer.ErrScope) && len(rule.All) > 0 {
+		missing := *bearer.ErrScope
+		missing.Scopes, missing.Detail = rule.All, "The API key lacks the scope "+strings.Join(rule.All, " ")+"."
+		err = &missing
+	}
+	e := a.Guard.Challenge(w.Header(), rule, err)
+	if e.Status == http.StatusInternalServerError {
+		return a.problem(r.Context(), err, "key")
+	}
+	if say, ok := words[e.Code]; ok {
+		return refuse(say.kind, "%s", say.detail).because(err)
+	}
+	return refuse(kind{e.Status, e.Code}, "%s", e.Detail).because(err)
 }

@@ -316,11 +316,5 @@ func (a *api) lookUpAPIKey(ctx context.Context, in *lookupInput) (*keyOutput, er
 	return &keyOutput{showAPIKey(time.Now())(k)}, nil
 }
 
-// ownKey says whether an operation that is open to the keys of services too may be used by a
-// caller; every other takes keys of the instance only.
-func ownKey(a apikeys.Answer, scope string) bool {
-	return a.OwnerType == apikeys.OwnerInstance || a.OwnerType == apikeys.OwnerService && scope == apikeys.ScopeVerify
-}
-
 // isLimited turns the refusal of a limited key into a problem.
 func isLimited(err error) (*apikeys.TooMany, bool) { return errors.AsType[*apikeys.TooMany](err) }

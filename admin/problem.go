@@ -119,8 +119,8 @@ func (p *Problem) GetHeaders() http.Header {
 	switch p.Status {
 	case http.StatusUnauthorized:
 		// RFC 9110 §15.5.2: "MUST send a WWW-Authenticate header field".
-		h.Add("WWW-Authenticate", `ApiKey realm="mintmark"`)
 		h.Add("WWW-Authenticate", `Bearer realm="mintmark"`)
+		h.Add("WWW-Authenticate", `ApiKey realm="mintmark"`)
 	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", "2")
 	}
@@ -198,7 +198,9 @@ func wrong(field, problem string) *Problem {
 func (a *api) write(w http.ResponseWriter, r *http.Request, p *Problem) {
 	p.RequestID = a.RequestID(r.Context())
 	for name, values := range p.GetHeaders() {
-		w.Header()[name] = append(w.Header()[name], values...)
+		if w.Header()[name] == nil { // the guard has set its challenges, which say more
+			w.Header()[name] = values
+		}
 	}
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)

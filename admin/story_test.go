@@ -17,6 +17,7 @@ import (
 	"mintmark/accounts"
 	"mintmark/admin"
 	"mintmark/apikeys"
+	"mintmark/bearer"
 	"mintmark/internal/secret"
 	"mintmark/issuer"
 	"mintmark/keys"
@@ -62,7 +63,15 @@ func start(t *testing.T, db *storage.DB) *operator {
 	})
 	must(t, err)
 	op := &operator{t: t, db: db, log: log, apiKeys: &apikeys.Registry{Store: db.APIKeys(), Mint: mint}}
+	guard, err := bearer.New(bearer.Config{
+		Keys: op.apiKeys.Verifier(), Realm: "mintmark", Log: slog.New(slog.DiscardHandler),
+		Exposed: func(ctx context.Context, p bearer.Principal, _ *bearer.Error) {
+			must(t, op.apiKeys.Revoke(ctx, p.Credential, "", true, apikeys.By{Actor: "server", Via: "server"}))
+		},
+	})
+	must(t, err)
 	server := httptest.NewServer(admin.New(admin.Config{
+		Guard:    guard,
 		Accounts: &accounts.Directory{Store: db.Accounts(), Hasher: hasher, Mint: mint, Name: "Mintmark"},
 		Registry: db.Registry(), Provider: provider, Keys: ring, APIKeys: op.apiKeys,
 		Issuer: "https://id.example", Version: "1.2.3",

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -62,7 +63,8 @@ func tell(t *testing.T, service *exec.Cmd) {
 	made := op.Do("keys", "add", "reader", "--owner", robot, "--scope", "orders:read")
 	key := made["key"].(string)
 	// Its own key: here the first one, which may do everything; keys:verify is enough.
-	address := start(t, service, "ISSUER="+op.Issuer, "AUDIENCE="+audience, "KEY_FILE="+filepath.Join(op.Data, "admin.key"))
+	at := free(t)
+	address := start(t, service, at, "LISTEN="+at, "ISSUER="+op.Issuer, "AUDIENCE="+audience, "KEY_FILE="+filepath.Join(op.Data, "admin.key"))
 	good := token(t, op, reader)
 	for _, tt := range []struct{ name, method, authorization, want, challenge string }{
 		{"who may read reads", "GET", "Bearer " + good, "200 " + reader.ID, ""},
@@ -121,23 +123,29 @@ func token(t *testing.T, op *conformance.Server, c conformance.Client) string {
 	return answer.AccessToken
 }
 
-// start runs a service on a free port until the test ends, and returns its address.
-func start(t *testing.T, service *exec.Cmd, environment ...string) string {
+// free returns an address that nobody listens at.
+func free(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := l.Addr().String()
-	l.Close()
-	service.Env = append(append(conformance.Environment(), environment...), "LISTEN="+address)
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// start runs a service until the test ends, waits until it listens, and returns its URL.
+func start(t *testing.T, service *exec.Cmd, address string, environment ...string) string {
+	t.Helper()
+	service.Env = append(conformance.Environment(), environment...)
 	var log strings.Builder
 	service.Stdout, service.Stderr = &log, &log
+	service.WaitDelay = 5 * time.Second
 	if err := service.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		service.Process.Kill()
+		service.Process.Signal(syscall.SIGTERM) // not Kill: nginx would leave its workers behind
 		service.Wait()
 		if t.Failed() {
 			t.Logf("the service's log:\n%s", log.String())

@@ -13,8 +13,9 @@ type proxies []netip.Prefix
 // of our proxies, what it says in X-Forwarded-For. The list is read from the right, because
 // everything left of the last entry that a proxy of ours wrote may be made up by the client.
 //
-// It is used for limits and for the log. Nothing is allowed because of an address that came
-// in a header, and no other forwarding header is read at all: not for the host, not for the scheme.
+// It is used for limits, for the log and for API keys that are bound to networks. No other
+// forwarding header is read here: not for the host, and for the scheme only by the guard, which
+// refuses a key that came in clear text.
 func (p proxies) address(r *http.Request) netip.Addr {
 	at := remote(r)
 	if !p.trust(at) {

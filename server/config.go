@@ -26,9 +26,12 @@ type Config struct {
 	AdminListen string
 	// TLSCert and TLSKey are the names of PEM files. With them Listen speaks TLS itself.
 	TLSCert, TLSKey string
-	// TrustedProxies are the networks whose X-Forwarded-For and X-Request-Id are believed. X-Forwarded-For
-	// decides under which address attempts are counted and logged, and nothing else. The default
-	// is none: it is the address of the connection.
+	// TrustedProxies are the networks whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are
+	// believed. X-Forwarded-For decides under which address attempts are counted and logged, and
+	// whether a key that is bound to networks may be used; X-Forwarded-Proto, whether a key came in
+	// clear text: a proxy that does not say is taken to have TLS, if the issuer is https. The
+	// default is none: the address of the connection counts, and a key that comes from another
+	// machine without TLS is refused.
 	TrustedProxies []netip.Prefix
 
 	// Database is "sqlite:" and a file name, or a postgres:// URL.

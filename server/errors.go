@@ -31,6 +31,7 @@ type refusal struct {
 	basic  bool          // a Basic challenge
 	bearer bool          // a Bearer challenge
 	page   *web.Refusal  // the page that says it, if it is not the plain one
+	scopes []string      // that are missing, for a problem document
 }
 
 // statuses are the codes that are not answered with 400. RFC 6749 §5.2, RFC 6750 §3.1.
@@ -77,6 +78,10 @@ func translate(ctx context.Context, err error) *refusal {
 	}
 	if e, ok := errors.AsType[*issuer.Error](err); ok {
 		return inOAuth(e)
+	}
+	if g, ok := errors.AsType[*guarded](err); ok {
+		e := g.say
+		return &refusal{status: e.Status, code: e.Code, text: e.Detail, retry: e.RetryAfter, scopes: e.Scopes}
 	}
 	if e, ok := errors.AsType[*accounts.TooMany](err); ok {
 		f := *errTooMany
@@ -221,6 +226,26 @@ func inProblem(s *Server, w http.ResponseWriter, r *http.Request, f *refusal) {
 	}
 	w.Header().Set("Content-Type", p.ContentType(""))
 	w.WriteHeader(p.Status)
+	w.Write(body)
+}
+
+// inGuard is how a guard says no: a problem document as well, with the guard's codes. The
+// challenges are in the header already.
+func inGuard(s *Server, w http.ResponseWriter, r *http.Request, f *refusal) {
+	body, err := json.Marshal(struct {
+		Type      string   `json:"type"`
+		Title     string   `json:"title"`
+		Status    int      `json:"status"`
+		Detail    string   `json:"detail"`
+		Code      string   `json:"code"`
+		Scopes    []string `json:"scopes,omitempty"`
+		RequestID string   `json:"request_id"`
+	}{"about:blank", http.StatusText(f.status), f.status, f.text, f.code, f.scopes, RequestID(r.Context())})
+	if err != nil {
+		s.log.ErrorContext(r.Context(), "a refusal can not be written", "err", err)
+	}
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(f.status)
 	w.Write(body)
 }
 

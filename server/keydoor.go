@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"net/http"
 	"net/netip"
 	"time"
 
@@ -46,12 +45,4 @@ func (d keyDoor) Surrender(ctx context.Context, key string, from netip.Addr, now
 	}
 	// Whoever hangs up does not keep the key alive.
 	return d.keys.Revoke(context.WithoutCancel(ctx), id, "by whoever holds it", false, by)
-}
-
-// address is where a request comes from, as the edge sees it.
-func address(r *http.Request) netip.Addr {
-	if x, ok := r.Context().Value(exchangeKey{}).(*exchange); ok {
-		return x.address
-	}
-	return remote(r)
 }

@@ -44,6 +44,7 @@ var (
 	page        = &class{say: inAPage, people: true, ownOrigin: true, maxBody: smallBody} // for people
 	begin       = &class{say: asAsked, people: true, maxBody: smallBody}                  // for people, and for scripts of ours
 	api         = &class{say: inProblem, maxBody: admin.MaxBody}                          // for operators' programs; never with a cookie
+	proxied     = &class{say: inGuard, maxBody: 1 << 62}                                  // for proxies, which may send the body of the original request: nobody reads it
 	probe       = &class{say: inText, maxBody: smallBody}                                 // for whatever watches the process
 )
 
@@ -75,6 +76,9 @@ func (s *Server) routes() []route {
 		{"GET", web.PathStatic + "{file}", page, s.site.Static},
 
 		{"", apiPath + "/{rest:.*}", api, s.api},
+
+		{"", pathVerify, proxied, s.forward},
+		{"", pathVerify + "/{rest:.*}", proxied, s.forward},
 
 		{"GET", "/healthz", probe, s.healthz},
 		{"GET", "/readyz", probe, s.readyz},

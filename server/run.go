@@ -88,10 +88,9 @@ func (s *Server) Run(ctx context.Context) error {
 
 	select {
 	case err = <-failed:
-		s.draining.Store(true) // nobody new can come: there is nothing to wait for
 	case <-ctx.Done():
-		s.drain()
 	}
+	s.drain()
 	err = errors.Join(err, finish(servers))
 	stopJobs()
 	wait()

@@ -36,6 +36,9 @@ type Server struct {
 	directory *accounts.Directory
 	sessions  *accounts.Sessions
 	apiKeys   *apikeys.Registry
+	keyMint   *secret.Mint // recognises what we issue
+	guards    guards
+	vouchers  *vouchers
 	provider  *issuer.Provider
 	upstream  *upstream.Registry
 	known     *wellknown.Handler
@@ -132,6 +135,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 	}
 
 	mint := secret.NewMint(named["tag"])
+	s.keyMint = mint
 	hasher := secret.NewHasher(s.cfg.HashSlots)
 	s.directory = &accounts.Directory{Store: s.db.Accounts(), Hasher: hasher, Mint: mint, Name: s.cfg.Name, Log: s.log}
 	s.sessions = &accounts.Sessions{
@@ -162,6 +166,10 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 	if err != nil {
 		return err
 	}
+	if s.guards, err = s.newGuards(at); err != nil {
+		return err
+	}
+	s.vouchers = newVouchers(s.provider)
 	s.known = wellknown.New(s.provider, s.keyring)
 	s.upstream, err = upstream.New(upstream.Config{
 		Store:    s.db.Upstream(),
@@ -195,6 +203,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Provider:      s.provider,
 		Keys:          s.keyring,
 		APIKeys:       s.apiKeys,
+		Guard:         s.guards.api,
 		Issuer:        s.cfg.Issuer,
 		Version:       s.cfg.Version,
 		Database:      s.database,

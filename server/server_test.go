@@ -64,6 +64,7 @@ func start(t testing.TB, change ...func(*Config)) (*Server, *log) {
 // ask sends one request to the handler, without a network.
 func ask(s *Server, method, target, body string, headers ...string) *http.Response {
 	r := httptest.NewRequest(method, "http://localhost:8080/", strings.NewReader(body))
+	r.RemoteAddr = "127.0.0.1:1"
 	if body != "" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}

@@ -188,13 +188,16 @@ func (s *Site) listLinked(r *http.Request, page *accountPage, a accounts.Account
 	if err != nil {
 		return err
 	}
-	able := s.providers(r.Context(), issuer.Pending{}, now)
+	able, err := s.providers(r.Context(), issuer.Pending{}, now)
+	if err != nil {
+		return err
+	}
 	for i, l := range links {
 		shown := linked{ProviderID: l.ProviderID, Subject: l.Subject, Number: number(i), Title: "A provider that is switched off", Email: l.Email,
 			Since: at(l.LinkedAt), Used: at(l.LastUsedAt), Off: true}
 		for _, p := range able {
 			if p.ID == l.ProviderID {
-				shown.Title, shown.Off = p.Label(), false
+				shown.Title, shown.Off = label(p), false
 			}
 		}
 		page.Linked = append(page.Linked, shown)

@@ -127,8 +127,7 @@ func notArrived(err error) error {
 		{accounts.ErrNotInvited, "not_invited"},
 		{accounts.ErrWrongDomain, "not_your_domain"},
 		{accounts.ErrLinked, "identity_taken"},
-		{accounts.ErrNotFound, "changed_meanwhile"},
-		{accounts.ErrChanged, "changed_meanwhile"},
+		{accounts.ErrNotFound, "account_disabled"},
 	} {
 		if errors.Is(err, row.is) {
 			return refusal(row.code, "", err)

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"mime"
@@ -74,7 +75,7 @@ func (s *Site) begin(w http.ResponseWriter, r *http.Request, name string, to ups
 func (s *Site) specify(r *http.Request, form url.Values, to *upstream.Purpose) error {
 	if to.Request == "" {
 		if form.Has("again") {
-			to.Prompt = "login" // whether it had an effect, the account page looks at
+			to.Prompt, to.MaxAge = "login", new(int64)
 		}
 		return nil
 	}
@@ -177,33 +178,33 @@ type provider struct {
 func (p provider) Initial() string { return person{Name: p.Title}.Initial() }
 
 // providers returns with whom a person can sign in for a request: everybody's and those of its
-// organization, unless they can't do what it asks for.
-func (s *Site) providers(ctx context.Context, pending issuer.Pending, now time.Time) []upstream.Provider {
+// organization, unless they can't do what it asks for. again says that it has to be a new sign-in.
+func (s *Site) providers(ctx context.Context, pending issuer.Pending, now time.Time) ([]upstream.Provider, error) {
 	if s.Upstream == nil {
-		return nil
+		return nil, nil
 	}
 	all, err := s.Upstream.Enabled(ctx, now)
 	if err != nil {
 		// Local sign-in does not depend on anybody else, not even on our table of them.
 		s.Log.WarnContext(ctx, "the providers can't be read", "err", err)
-		return nil
+		return nil, nil
 	}
 	if len(pending.ACR) > 0 && !slices.Contains(pending.ACR, issuer.ACRFederated) {
-		return nil
+		return nil, nil
 	}
 	var able []upstream.Provider
 	for _, p := range all {
 		switch {
 		case p.Organization != "" && p.Organization != pending.Organization:
-		case pending.Recent && !p.SaysWhen(): // it would come back in vain
+		case pending.Recent && !saysWhen(p): // it would come back in vain
 		default:
 			able = append(able, p)
 		}
 	}
-	return able
+	return able, nil
 }
 
-// buttons returns the buttons of providers.
+// show returns the buttons of providers.
 func (s *Site) buttons(all []upstream.Provider, to upstream.Purpose, again bool) []provider {
 	var shown []provider
 	for _, p := range all {
@@ -211,7 +212,7 @@ func (s *Site) buttons(all []upstream.Provider, to upstream.Purpose, again bool)
 		if again {
 			address = withQuery(s.path(PathLogin)+"/"+p.Name, url.Values{"return_to": {to.Return}, "again": {"1"}})
 		}
-		shown = append(shown, provider{Name: p.Name, Title: p.Label(), Address: address})
+		shown = append(shown, provider{Name: p.Name, Title: label(p), Address: address})
 	}
 	return shown
 }
@@ -239,3 +240,12 @@ func named(all []upstream.Provider, name string) (upstream.Provider, bool) {
 	}
 	return all[at], true
 }
+
+// saysWhen says whether a provider can tell when somebody proved who they are: whether it has ID
+// tokens.
+func saysWhen(p upstream.Provider) bool {
+	return p.Kind != "github" && p.Kind != "discord" && p.Kind != "oauth2"
+}
+
+// label is what people call a provider.
+func label(p upstream.Provider) string { return cmp.Or(p.Title, p.Name) }

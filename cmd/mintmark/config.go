@@ -47,7 +47,7 @@ func allKeys() []key {
 			set: text(func(s *setting) *string { return &s.Listen })},
 		{path: "admin_listen", flag: "admin-listen", doc: "Where to serve /metrics, /healthz and /readyz for the operator. Empty: no metrics.",
 			set: text(func(s *setting) *string { return &s.AdminListen })},
-		{path: "trusted_proxies", list: true, doc: "Networks (CIDR) whose X-Forwarded-For and X-Request-Id are believed. Empty: none.",
+		{path: "trusted_proxies", list: true, doc: "Networks (CIDR) whose X-Forwarded-For, X-Forwarded-Proto and X-Request-Id are believed. Empty: none.",
 			set: trustedProxies},
 		{path: "tls.cert", flag: "tls-cert", doc: "A PEM file with the certificate and its chain, to speak TLS without a proxy.",
 			set: text(func(s *setting) *string { return &s.TLSCert })},

@@ -132,7 +132,7 @@ func serveBlock(out io.Writer, s *setting, listening string) {
 		{strings.HasPrefix(s.Issuer, "https://"), "the issuer is https", "the issuer is http: applications elsewhere will refuse it"},
 		{len(s.MasterKeys) > 0, "secrets in the database are sealed", ""},
 		{len(s.MasterKeys) < 2, "no master key is waiting to be retired", "older master keys are still accepted: run `mintmark secrets rotate`, then remove them"},
-		{s.TLSCert != "" || len(s.TrustedProxies) > 0, "client addresses are known", "trusted_proxies is empty: behind a proxy every sign-in counts for the proxy's address"},
+		{s.TLSCert != "" || len(s.TrustedProxies) > 0, "client addresses are known", "trusted_proxies is empty: behind a proxy every sign-in counts for the proxy's address, and API keys are refused as sent in clear text"},
 		{s.AdminListen != "", "metrics are served on admin_listen", "admin_listen is not set: there are no metrics"},
 	} {
 		if item.ok {
