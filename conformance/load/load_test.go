@@ -31,6 +31,12 @@ func BenchmarkLeast(b *testing.B) {
 func BenchmarkSQLite(b *testing.B) { all(b, start(b, storagetest.SQLite(b))) }
 
 func BenchmarkPostgreSQL(b *testing.B) {
+	all(b, start(b, durable(b)))
+}
+
+// durable makes a database in a PostgreSQL that syncs its commits.
+func durable(b *testing.B) string {
+	b.Helper()
 	if os.Getenv("TEST_POSTGRES") == "" {
 		b.Skip("TEST_POSTGRES is not set: the server that tests start does not sync its commits")
 	}
@@ -45,27 +51,19 @@ func BenchmarkPostgreSQL(b *testing.B) {
 	if err != nil || fsync != "on" || commit != "on" {
 		b.Fatalf("fsync is %s and synchronous_commit is %s, both must be on: %v", fsync, commit, err)
 	}
-	all(b, start(b, database))
+	return database
 }
 
-// all measures every operation. Each name says which tokens are signed, and with what.
-func all(b *testing.B, s *target) {
-	s.run(conformance.Password, "users", "add", "ada@example.com", "--verified", "--password-file", "-")
-	add := func(id string, flags ...string) {
-		s.run(secret, append([]string{"clients", "add", id, "--id", id, "--secret-file", "-"}, flags...)...)
-	}
-	for _, alg := range []string{"ES256", "RS256"} {
-		add("robot-"+alg, "--type", "service", "--scope", "a", "--access-token-alg", alg)
-		add("web-"+alg, "--type", "web", "--redirect", back, "--consent", "never", "--id-token-alg", alg, "--access-token", "opaque")
-	}
-	add("robot-opaque", "--type", "service", "--scope", "a", "--access-token", "opaque")
-	add("web-jwt", "--type", "web", "--redirect", back, "--consent", "never", "--id-token-alg", "ES256")
-	cookie := s.signIn(b)
+// An operation is something that clients do again and again. prepare makes what one client does.
+type operation struct {
+	name    string
+	prepare func(*visit) func() error
+}
 
-	for _, one := range []struct {
-		name    string
-		prepare func(*visit) func() error
-	}{
+// operations is everything that needs nothing but a session. Each name says which tokens are
+// signed, and with what.
+func (s *target) operations(cookie string) []operation {
+	return []operation{
 		{"JWKS", s.get("/.well-known/jwks.json")},
 		{"discovery", s.get("/.well-known/openid-configuration")},
 		{"client_credentials/ES256", s.own("robot-ES256", secret)},
@@ -79,14 +77,35 @@ func all(b *testing.B, s *target) {
 		{"introspection/JWT", s.introspect("web-jwt", cookie)},
 		{"userinfo/opaque", s.userinfo("web-ES256", cookie)},
 		{"userinfo/JWT", s.userinfo("web-jwt", cookie)},
-	} {
+	}
+}
+
+// all measures every operation.
+func all(b *testing.B, s *target) {
+	cookie := s.furnish()
+	for _, one := range s.operations(cookie) {
 		b.Run(one.name, func(b *testing.B) { s.measure(b, one.prepare) })
 	}
 	b.Run("revocation", func(b *testing.B) { s.measure(b, s.revoke(b, "web-ES256", cookie)) })
 }
 
+// furnish makes the person and the applications, and returns the cookie of her session.
+func (s *target) furnish() string {
+	s.run(conformance.Password, "users", "add", "ada@example.com", "--verified", "--password-file", "-")
+	add := func(id string, flags ...string) {
+		s.run(secret, append([]string{"clients", "add", id, "--id", id, "--secret-file", "-"}, flags...)...)
+	}
+	for _, alg := range []string{"ES256", "RS256"} {
+		add("robot-"+alg, "--type", "service", "--scope", "a", "--access-token-alg", alg)
+		add("web-"+alg, "--type", "web", "--redirect", back, "--consent", "never", "--id-token-alg", alg, "--access-token", "opaque")
+	}
+	add("robot-opaque", "--type", "service", "--scope", "a", "--access-token", "opaque")
+	add("web-jwt", "--type", "web", "--redirect", back, "--consent", "never", "--id-token-alg", "ES256")
+	return s.signIn(s.b)
+}
+
 // signIn signs in once; all sixteen browsers have the cookie.
-func (s *target) signIn(b *testing.B) string {
+func (s *target) signIn(b testing.TB) string {
 	b.Helper()
 	v := s.visit(b)
 	if _, err := v.conn.Write(s.request("POST", "/login", "", url.Values{"username": {"ada@example.com"}, "password": {conformance.Password}})); err != nil {

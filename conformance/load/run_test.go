@@ -25,14 +25,14 @@ import (
 
 // A target is a server that runs as a process of its own.
 type target struct {
-	b       *testing.B
+	b       testing.TB
 	address string
 	pid     int
 	data    string
 }
 
 // launch runs a program until the benchmark ends. Its log goes to a file, as in production.
-func launch(b *testing.B, cmd *exec.Cmd) {
+func launch(b testing.TB, cmd *exec.Cmd) {
 	b.Helper()
 	file, err := os.Create(filepath.Join(b.TempDir(), "log"))
 	if err != nil {
@@ -49,7 +49,7 @@ func launch(b *testing.B, cmd *exec.Cmd) {
 	})
 }
 
-func startLeast(b *testing.B) *target {
+func startLeast(b testing.TB) *target {
 	b.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), least+"=1")
@@ -66,7 +66,7 @@ func startLeast(b *testing.B) *target {
 }
 
 // start runs `mintmark serve` as in production, but for TLS.
-func start(b *testing.B, database string) *target {
+func start(b testing.TB, database string, flags ...string) *target {
 	b.Helper()
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -78,8 +78,8 @@ func start(b *testing.B, database string) *target {
 	if err != nil {
 		b.Fatal(err)
 	}
-	cmd := exec.Command(conformance.Program(b), "serve", "--listen", s.address, "--issuer", "http://"+s.address,
-		"--database", database, "--data", s.data, "--log-format", "json")
+	cmd := exec.Command(conformance.Program(b), append([]string{"serve", "--listen", s.address, "--issuer", "http://" + s.address,
+		"--database", database, "--data", s.data, "--log-format", "json"}, flags...)...)
 	cmd.Env = append(conformance.Environment(), "MINTMARK_SECRETS_ENCRYPTION_KEY="+strings.TrimSpace(string(key)))
 	launch(b, cmd)
 	s.pid = cmd.Process.Pid
@@ -125,16 +125,17 @@ type visit struct {
 	address string
 	conn    net.Conn
 	in      *bufio.Reader
+	pace    *pace // nil: each request follows the last answer
 }
 
-func (s *target) visit(b *testing.B) *visit {
+func (s *target) visit(b testing.TB) *visit {
 	b.Helper()
 	conn, err := net.Dial("tcp", s.address)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { conn.Close() })
-	return &visit{s.address, conn, bufio.NewReader(conn)}
+	return &visit{s.address, conn, bufio.NewReader(conn), nil}
 }
 
 // request is a request as it is sent.
@@ -152,6 +153,13 @@ func (s *target) request(method, path, authorization string, form url.Values) []
 
 // send sends a request and returns the answer, which must have that status and hold that text.
 func (v *visit) send(request []byte, status int, holds string) (body []byte, to string, err error) {
+	if v.pace != nil {
+		due, err := v.pace.wait()
+		if err != nil {
+			return nil, "", err
+		}
+		defer func() { v.pace.saw(request, time.Since(due)) }()
+	}
 	if _, err := v.conn.Write(request); err != nil {
 		return nil, "", err
 	}
