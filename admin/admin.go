@@ -16,6 +16,7 @@ import (
 	"mintmark/bearer"
 	"mintmark/issuer"
 	"mintmark/keys"
+	"mintmark/revocations"
 )
 
 // A Config says what the API looks after. Everything is required but
@@ -30,6 +31,9 @@ type Config struct {
 
 	Issuer  string // the issuer identifier, as applications know it
 	Version string // of the program
+
+	// Revocations tells services what is revoked.
+	Revocations *revocations.Hub
 
 	// Database says how the database is set up.
 	Database func(context.Context) (Database, error)
@@ -109,6 +113,8 @@ func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// RFC 9110 §9.3.2: identical to GET, without the content, which net/http leaves out.
 		get := *r
 		get.Method = http.MethodGet
+		get.Header = r.Header.Clone()
+		get.Header.Del("Accept") // a stream that shows nothing would never end
 		r = &get
 	}
 	a.router.ServeHTTP(w, r)

@@ -208,8 +208,8 @@ func mayGive(ctx context.Context, ownerType string, scopes []string) error {
 	caller, _ := bearer.FromContext(ctx)
 	instance := ownerType == "" || ownerType == apikeys.OwnerInstance
 	for _, scope := range scopes {
-		// Of the scopes of others only one is ours.
-		ours := instance || ownerType == apikeys.OwnerService && scope == apikeys.ScopeVerify
+		// Of the scopes of others only two are ours.
+		ours := instance || ownerType == apikeys.OwnerService && apikeys.ForServices(scope)
 		if ours && !caller.May(scope) {
 			return refuse(insufficientScope, "Your key lacks the scope %.60q, so it can't give it to another.", scope)
 		}

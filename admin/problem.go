@@ -31,6 +31,7 @@ var (
 	badRequest        = kind{http.StatusBadRequest, "bad_request"}
 	unauthenticated   = kind{http.StatusUnauthorized, "unauthenticated"}
 	insufficientScope = kind{http.StatusForbidden, "insufficient_scope"}
+	gone              = kind{http.StatusGone, "gone"}
 	notFound          = kind{http.StatusNotFound, "not_found"}
 	methodNotAllowed  = kind{http.StatusMethodNotAllowed, "method_not_allowed"}
 	timeout           = kind{http.StatusRequestTimeout, "request_timeout"}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"mintmark/apikeys"
 )
 
 // A route is one operation of the API.
@@ -56,6 +58,9 @@ func (a *api) routes() []route {
 		{"enable-key", "POST", "/keys/{key_id}/enable", "keys:write", 200, "Take an API key again", to(a, a.enableAPIKey)},
 		{"revoke-key", "POST", "/keys/{key_id}/revoke", "keys:write", 200, "Refuse an API key for good", to(a, a.revokeAPIKey)},
 		{"rotate-key", "POST", "/keys/{key_id}/rotate", "keys:write", 201, "Make an API key in place of another, which goes on to work for a while", to(a, a.rotateAPIKey)},
+
+		{"read-revocations", "GET", "/revocations", apikeys.ScopeRevocations, 200, "Hear what is revoked: as server-sent events, or page by page", to(a, a.readRevocations)},
+		{"snapshot-revocations", "GET", "/revocations/snapshot", apikeys.ScopeRevocations, 200, "Everything that is revoked and still matters, as a signed JWT", to(a, a.snapshotRevocations)},
 
 		{"list-services", "GET", "/services", "services:read", 200, "List service accounts", to(a, a.listServices)},
 		{"add-service", "POST", "/services", "services:write", 201, "Add a service account", to(a, a.addService)},

@@ -21,6 +21,7 @@ import (
 	"mintmark/internal/secret"
 	"mintmark/issuer"
 	"mintmark/keys"
+	"mintmark/revocations"
 	"mintmark/storage"
 	"mintmark/storage/storagetest"
 )
@@ -33,6 +34,7 @@ type operator struct {
 	db      *storage.DB
 	apiKeys *apikeys.Registry
 	log     *bytes.Buffer
+	hub     *revocations.Hub
 }
 
 // onEach tells a story on every database.
@@ -70,11 +72,16 @@ func start(t *testing.T, db *storage.DB) *operator {
 		},
 	})
 	must(t, err)
+	hub := revocations.NewHub(db.Revocations(), logger)
+	running, end := context.WithCancel(ctx)
+	t.Cleanup(end)
+	go hub.Run(running)
+	op.hub = hub
 	server := httptest.NewServer(admin.New(admin.Config{
 		Guard:    guard,
 		Accounts: &accounts.Directory{Store: db.Accounts(), Hasher: hasher, Mint: mint, Name: "Mintmark"},
 		Registry: db.Registry(), Provider: provider, Keys: ring, APIKeys: op.apiKeys,
-		Issuer: "https://id.example", Version: "1.2.3",
+		Issuer: "https://id.example", Version: "1.2.3", Revocations: hub,
 		Database: func(ctx context.Context) (admin.Database, error) {
 			c, err := db.Condition(ctx)
 			return admin.Database{Engine: c.Engine, Version: c.Version, Durable: c.Durable, Problems: c.Problems}, err
@@ -137,7 +144,7 @@ func (op *operator) ask(method, path string, body any, headers ...string) answer
 	text, err := io.ReadAll(resp.Body)
 	must(op.t, err)
 	a := answer{status: resp.StatusCode, header: resp.Header, text: string(text)}
-	if len(text) > 0 {
+	if len(text) > 0 && a.header.Get("Content-Type") != "application/revocations+jwt" {
 		if err := json.Unmarshal(text, &a.body); err != nil {
 			op.t.Fatalf("%s %s did not answer with a JSON object: %s", method, path, text)
 		}

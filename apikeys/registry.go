@@ -26,11 +26,18 @@ var adminScopes = []string{
 	"grants:read", "grants:write",
 	"audit:read",
 	"tokens:read",
+	ScopeRevocations,
 }
 
-// ScopeVerify lets a key ask about other keys. It is the one scope of the management API that
-// the key of a service may have.
-const ScopeVerify = "keys:verify"
+// Scopes of the management API that the key of a service may have: ScopeVerify lets it ask about
+// other keys, ScopeRevocations hear what was revoked.
+const (
+	ScopeVerify      = "keys:verify"
+	ScopeRevocations = "revocations:read"
+)
+
+// ForServices says whether a scope of the management API is one that the key of a service may have.
+func ForServices(scope string) bool { return scope == ScopeVerify || scope == ScopeRevocations }
 
 // A Registry makes keys and says what a presented key may do. It is safe for concurrent use.
 // It must not be copied after its first use.

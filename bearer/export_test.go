@@ -18,3 +18,14 @@ func ScanClaims(text string) (fast, all any, scanned bool, err error) {
 	err = unmarshalObject([]byte(text), a)
 	return f, a, scanned, err
 }
+
+// SetSilence makes a feed less patient.
+func SetSilence(f *Feed, d time.Duration) { f.silence = d }
+
+// Expire has a feed forget what nobody can show any more.
+func Expire(f *Feed, now time.Time) { f.denied.expire(now) }
+
+// Apply has a feed hear of one revocation.
+func Apply(f *Feed, kind, ref string, until time.Time, revoked bool) {
+	f.apply([]revocation{{kind, ref, until.Unix(), revoked}})
+}

@@ -27,9 +27,10 @@ var ErrSignature = errors.New("keys: not signed by us")
 // typs is every typ header that we write. A token of one type is never taken for another,
 // RFC 8725 §3.11.
 var typs = []string{
-	"JWT",      // ID tokens, RFC 7519 §5.1
-	"at+jwt",   // access tokens, RFC 9068 §2.1
-	"auth+jwt", // who made a request that a proxy lets pass: see Provider.Vouch of package issuer
+	"JWT",             // ID tokens, RFC 7519 §5.1
+	"at+jwt",          // access tokens, RFC 9068 §2.1
+	"auth+jwt",        // who made a request that a proxy lets pass: see Provider.Vouch of package issuer
+	"revocations+jwt", // what is revoked, for services that hold a connection
 }
 
 // b64 refuses what another encoder would have written differently: of two texts with one

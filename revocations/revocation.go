@@ -2,6 +2,7 @@ package revocations
 
 import (
 	"context"
+	"encoding/json"
 	"time"
 )
 
@@ -22,6 +23,16 @@ type Revocation struct {
 	Ref     string    // the id of what was revoked
 	Until   time.Time // from then on it does not matter: everything that it could concern has expired
 	Revoked bool
+}
+
+// MarshalJSON writes it as services read it. The time is a NumericDate, RFC 7519 §2, rounded up.
+func (r Revocation) MarshalJSON() ([]byte, error) {
+	return json.Marshal(struct {
+		Kind    string `json:"kind"`
+		Ref     string `json:"ref"`
+		Until   int64  `json:"until"`
+		Revoked bool   `json:"revoked"`
+	}{r.Kind, r.Ref, (r.Until.UnixMicro() + 999_999) / 1_000_000, r.Revoked})
 }
 
 // A Place is up to where somebody has read. The zero value is now: what comes after it.

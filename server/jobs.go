@@ -25,8 +25,9 @@ func (s *Server) startJobs(ctx context.Context) (wait func()) {
 	jobs.Go(func() {
 		s.every(ctx, feedEvery, s.changes.woken, "reading the changes of other copies", s.changes.read)
 	})
-	jobs.Go(func() { s.db.Listen(ctx, s.changes.wake) })
+	jobs.Go(func() { s.db.Listen(ctx, func() { s.changes.wake(); s.revoked.Wake() }) })
 	jobs.Go(func() { s.serving(ctx) })
+	jobs.Go(func() { s.revoked.Run(ctx) })
 	jobs.Go(func() { s.flushUses(ctx) })
 	jobs.Go(func() { s.every(ctx, purgeEvery, nil, "forgetting what has expired", s.purge) })
 	return jobs.Wait

@@ -88,9 +88,11 @@ func (s *Server) Run(ctx context.Context) error {
 
 	select {
 	case err = <-failed:
+		s.draining.Store(true) // nobody new can come: there is nothing to wait for
 	case <-ctx.Done():
+		s.drain()
 	}
-	s.drain()
+	s.revoked.End() // they come back, to another copy
 	err = errors.Join(err, finish(servers))
 	stopJobs()
 	wait()

@@ -17,6 +17,7 @@ import (
 	"mintmark/internal/secret"
 	"mintmark/issuer"
 	"mintmark/keys"
+	"mintmark/revocations"
 	"mintmark/storage"
 	"mintmark/upstream"
 	"mintmark/web"
@@ -51,6 +52,7 @@ type Server struct {
 	ready    readiness
 	draining atomic.Bool
 	changes  *feed
+	revoked  *revocations.Hub
 	handler  http.Handler
 }
 
@@ -197,6 +199,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 	if err != nil {
 		return err
 	}
+	s.revoked = revocations.NewHub(s.db.Revocations(), s.log)
 	s.admin = admin.New(admin.Config{
 		Accounts:      s.directory,
 		Registry:      s.db.Registry(),
@@ -206,6 +209,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Guard:         s.guards.api,
 		Issuer:        s.cfg.Issuer,
 		Version:       s.cfg.Version,
+		Revocations:   s.revoked,
 		Database:      s.database,
 		Propagated:    s.propagated,
 		Unavailable:   outage,
