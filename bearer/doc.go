@@ -21,5 +21,7 @@
 //     algorithm.go checks the signature.
 //   - source.go keeps an issuer's keys fresh, jwks.go reads them; publickeys.go is that alone,
 //     for tokens that are no credentials, such as ID tokens.
+//   - feed.go hears what an issuer revokes, and refuses that: listen.go is how it hears, denyset.go
+//     what it remembers.
 //   - remotekeys.go asks the issuer about an API key, and remembers the answer.
 package bearer

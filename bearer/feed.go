@@ -75,6 +75,8 @@ type Feed struct {
 
 	mu    sync.Mutex
 	state FeedState
+	first chan struct{} // closed when the issuer was heard for the first time
+	once  sync.Once
 }
 
 // A FeedState is how well an issuer is heard.
@@ -109,7 +111,7 @@ func NewFeed(c FeedConfig) (*Feed, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	f := &Feed{FeedConfig: c, address: strings.TrimSuffix(c.Issuer, "/") + "/api/v1/revocations", denied: newDenySet(c.Most), silence: feedSilence}
+	f := &Feed{FeedConfig: c, address: strings.TrimSuffix(c.Issuer, "/") + "/api/v1/revocations", denied: newDenySet(c.Most), silence: feedSilence, first: make(chan struct{})}
 	var err error
 	f.keys, err = newKeySource(&Issuer{URL: c.Issuer, JWKSURL: c.JWKSURL, Algorithms: c.Algorithms, Client: c.Client, StaleFor: time.Hour}, false)
 	if err != nil {
@@ -158,6 +160,20 @@ func (f *Feed) denies(p *Principal) bool {
 		d.has(kindSession, p.Session) || d.has(kindKey, p.Key) || d.has(kindAccount, p.Subject) || d.has(kindClient, p.ClientID)
 }
 
+// Wait waits until the issuer was heard for the first time, so that a service can say that it is
+// ready. It returns why that did not happen if ctx ends before.
+func (f *Feed) Wait(ctx context.Context) error {
+	select {
+	case <-f.first:
+		return nil
+	case <-ctx.Done():
+		if err := f.State().Err; err != nil {
+			return fmt.Errorf("bearer: the revocations of %s are not heard: %w", f.Issuer, err)
+		}
+		return ctx.Err()
+	}
+}
+
 // State says how well the issuer is heard.
 func (f *Feed) State() FeedState {
 	f.mu.Lock()
@@ -184,6 +200,7 @@ func (f *Feed) knows(since, how string) {
 	f.state.Since, f.state.How, f.state.Err = since, how, nil
 	f.mu.Unlock()
 	f.heard.Store(time.Now().UnixNano())
+	f.once.Do(func() { close(f.first) })
 	if back {
 		f.Log.Info("the issuer's revocations are heard again", "issuer", f.Issuer, "how", how)
 	}

@@ -183,7 +183,9 @@ func TestWhatTheFeedRevokes(t *testing.T) {
 		t.Errorf("before it heard anything: %v", err)
 	}
 	c.run(f)
-	eventually(t, "it is heard", func() bool { return f.State().How == "stream" })
+	if err := f.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	if err := revokedBy(f, c.shows(func(p *bearer.Principal) { p.Credential = "before" })); !errors.Is(err, bearer.ErrInvalid) {
 		t.Errorf("what the snapshot has: %v", err)
 	}
@@ -294,6 +296,11 @@ func TestAFeedBelievesSnapshotsOnly(t *testing.T) {
 	c.typ.Store(&typed)
 	asks := c.asks.Load()
 	eventually(t, "it asked again", func() bool { return c.asks.Load() > asks+1 })
+	soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := f.Wait(soon); err == nil || !strings.Contains(err.Error(), "signature") {
+		t.Errorf("whoever waits is told: %v", err)
+	}
 	if s := f.State(); s.How != "" || !s.HeardAt.IsZero() {
 		t.Errorf("it believes %+v", s)
 	}

@@ -62,7 +62,7 @@ func tell(t *testing.T, service *exec.Cmd) {
 	robot := op.Do("services", "add", "robot")["id"].(string)
 	made := op.Do("keys", "add", "reader", "--owner", robot, "--scope", "orders:read")
 	key := made["key"].(string)
-	// Its own key: here the first one, which may do everything; keys:verify is enough.
+	// Its own key: here the first one, which may do everything; keys:verify and revocations:read are enough.
 	at := free(t)
 	address := start(t, service, at, "LISTEN="+at, "ISSUER="+op.Issuer, "AUDIENCE="+audience, "KEY_FILE="+filepath.Join(op.Data, "admin.key"))
 	good := token(t, op, reader)

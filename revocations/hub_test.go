@@ -31,6 +31,12 @@ func (s *list) add(refs ...string) {
 	}
 }
 
+func (s *list) read() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reads
+}
+
 func (s *list) set(away error, lost bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,8 +102,8 @@ func heard(l *revocations.Listener) (text string, more bool) {
 func TestWhoJoinsHearsWhatComes(t *testing.T) {
 	story(t, func(t *testing.T, h *revocations.Hub, s *list) {
 		time.Sleep(time.Minute)
-		if s.reads != 0 {
-			t.Errorf("it reads %d times, and nobody listens", s.reads)
+		if n := s.read(); n != 0 {
+			t.Errorf("it reads %d times, and nobody listens", n)
 		}
 		l := join(t, h)
 		s.add("one")
@@ -124,9 +130,9 @@ func TestWhoJoinsHearsWhatComes(t *testing.T) {
 		}
 		l.Leave()
 		l.Leave()
-		reads := s.reads
+		reads := s.read()
 		time.Sleep(time.Minute)
-		if s.reads > reads+1 {
+		if s.read() > reads+1 {
 			t.Errorf("it goes on to read")
 		}
 	})

@@ -3,11 +3,12 @@
 //
 //	ISSUER=http://127.0.0.1:8080 AUDIENCE=https://orders.example go run ./examples/go-service
 //
-// To take API keys too, KEY_FILE names a file with an API key of this service that has the
-// scope keys:verify.
+// To take API keys too, and to refuse within a second what was revoked, KEY_FILE names a file with
+// an API key of this service that has the scopes keys:verify and revocations:read.
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"log"
 	"net/http"
@@ -44,9 +45,21 @@ func newHandler(issuer, audience, keyFile string) (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		config.Keys, err = bearer.NewRemoteKeys(bearer.RemoteConfig{Issuer: issuer, Key: strings.TrimSpace(string(key))})
+		own := strings.TrimSpace(string(key))
+		keys, err := bearer.NewRemoteKeys(bearer.RemoteConfig{Issuer: issuer, Key: own})
 		if err != nil {
 			return nil, err
+		}
+		feed, err := bearer.NewFeed(bearer.FeedConfig{Issuer: issuer, Key: own, Forget: keys.Forget})
+		if err != nil {
+			return nil, err
+		}
+		config.Keys, config.Revoked = keys, feed.Revoked
+		go feed.Run(context.Background())
+		soon, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		if err := feed.Wait(soon); err != nil {
+			return nil, err // or go on, and answer 503 until it is heard
 		}
 	}
 	guard, err := bearer.New(config)
