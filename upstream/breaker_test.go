@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -37,11 +38,11 @@ func TestAProviderThatIsAwayIsLeftAlone(t *testing.T) {
 			if err := b.try(t, silent, 0); err != errAway || !b.open() {
 				t.Fatalf("at once: %v", err)
 			}
-			time.Sleep(pause*time.Second - 1)
+			time.Sleep(pause*time.Second - time.Nanosecond)
 			if err := b.try(t, silent, 0); err != errAway {
 				t.Fatalf("a moment before %d s: %v", pause, err)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			if b.open() {
 				t.Fatalf("after %d s it is still closed to those who begin", pause)
 			}
@@ -165,4 +166,54 @@ func TestWhoWaitsCanGoAway(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 	})
+}
+
+func TestWhoWaitsWhileItBecomesSilentIsSentAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBreaker()
+		for range inFlight {
+			b.slots <- struct{}{}
+		}
+		go func() {
+			if err := b.try(t, answered, 0); err != errAway {
+				t.Errorf("who waited: %v", err)
+			}
+		}()
+		synctest.Wait()
+		for range tolerance {
+			b.release(false, silent)
+		}
+		<-b.slots
+		synctest.Wait()
+		if len(b.slots) != inFlight-1 {
+			t.Errorf("%d places are taken", len(b.slots))
+		}
+	})
+}
+
+func TestWhoWouldFindOutAndGetsNoPlaceLetsTheNextOneTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBreaker()
+		for range inFlight {
+			go b.try(t, silent, time.Minute)
+		}
+		synctest.Wait()
+		b.failures, b.until = tolerance, time.Now()
+		if err := b.try(t, answered, 0); err != errBusy {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		if err := b.try(t, answered, 0); err != nil {
+			t.Errorf("nobody finds out any more: %v", err)
+		}
+	})
+}
+
+func TestADocumentOfManyValuesIsNotRead(t *testing.T) {
+	if _, err := parseJSON([]byte("[" + strings.Repeat("0,", maxValues-2) + "0]")); err != nil {
+		t.Error(err)
+	}
+	if _, err := parseJSON([]byte("[" + strings.Repeat("0,", maxValues-1) + "0]")); err == nil {
+		t.Error("one more was read")
+	}
 }

@@ -225,6 +225,10 @@ var hostile = []struct {
 	{"userinfo with two subs", "bad_userinfo", informed(answers(200, `{"sub":"eve-1","sub":"ada-1"}`))},
 	{"userinfo is a list", "bad_userinfo", informed(answers(200, `[{"sub":"ada-1"}]`))},
 	{"userinfo is HTML", "bad_userinfo", informed(func(w http.ResponseWriter, r *http.Request) { w.Write([]byte("<html>")) })},
+	{"userinfo that calls itself HTML", "bad_userinfo", informed(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/html")
+		w.Write([]byte(`{"sub":"ada-1"}`))
+	})},
 	{"userinfo is signed, which we didn't ask for", "bad_userinfo", informed(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/jwt")
 		w.Write([]byte("e30.e30.x"))
@@ -532,10 +536,13 @@ func TestHostileCallbacks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := httptest.NewRequest("POST", "/login/op/callback", strings.NewReader(w.op.consent(address).Encode()))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		if _, _, err := w.finishes("op", r); code(err) != "bad_callback" {
-			t.Error(err)
+		q := w.op.consent(address).Encode()
+		for _, target := range []string{"/callback", "/callback?" + q} {
+			r := httptest.NewRequest("POST", target, strings.NewReader(q))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			if _, _, err := w.finishes("op", r); code(err) != "bad_callback" {
+				t.Error(err)
+			}
 		}
 	})
 	t.Run("a person who was not asked again", func(t *testing.T) {

@@ -262,7 +262,7 @@ func TestApple(t *testing.T) {
 	}
 	w.add(p)
 	w.op.routes["/auth/token"] = func(rw http.ResponseWriter, r *http.Request) {
-		token, err := jose.ParseSigned(r.PostFormValue("client_secret"), []jose.SignatureAlgorithm{jose.ES256})
+		token, err := jose.ParseSignedCompact(r.PostFormValue("client_secret"), []jose.SignatureAlgorithm{jose.ES256})
 		if err != nil {
 			t.Error(err)
 			return

@@ -300,6 +300,10 @@ func TestWhatAProviderIsOnTheSignInPage(t *testing.T) {
 	if list, err := w.Enabled(t.Context(), w.now); err != nil || len(list) != 1 {
 		t.Errorf("after Forget: %v, %v", list, err)
 	}
+	w.store.rows[0].DisabledAt = time.Time{} // by another copy of the server
+	if list, err := w.Enabled(t.Context(), w.now.Add(time.Second)); err != nil || len(list) != 2 {
+		t.Errorf("a second later: %v, %v", list, err)
+	}
 }
 
 // TestADeadProviderIsLeftAlone: five callbacks find out, and nobody after them waits. Other
@@ -369,5 +373,60 @@ func TestCodesOfNobodyDontKeepOthersOut(t *testing.T) {
 	delete(w.op.routes, "/token")
 	if _, err := w.signsIn("op"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAuthTimeIsNotInTheFuture(t *testing.T) {
+	w := newWorld(t)
+	for ahead, want := range map[time.Duration]time.Time{30 * time.Second: w.now, 90 * time.Second: {}} {
+		claim("auth_time", w.now.Add(ahead).Unix())(w)
+		if who, err := w.signsIn("op"); err != nil || !who.AuthTime.Equal(want) {
+			t.Errorf("%s ahead: %s, %v", ahead, who.AuthTime, err)
+		}
+	}
+}
+
+// TestWhatIsReadDuringAChangeIsNotKept: a look that began before the change must not bring the old
+// row back.
+func TestWhatIsReadDuringAChangeIsNotKept(t *testing.T) {
+	w := newWorld(t)
+	w.store.slow = func() { w.set(func(p *upstream.Provider) { p.DisabledAt = w.now }) }
+	w.Enabled(t.Context(), w.now)
+	if list, err := w.Enabled(t.Context(), w.now); err != nil || len(list) != 0 {
+		t.Errorf("after the change: %v, %v", list, err)
+	}
+}
+
+// BenchmarkSignIn is Begin and Finish with a provider on the same machine, which is most of it.
+func BenchmarkSignIn(b *testing.B) {
+	w := newWorld(b)
+	if _, err := w.signsIn("op"); err != nil {
+		b.Fatal(err)
+	}
+	b.SetParallelism(8)
+	b.RunParallel(func(pb *testing.PB) {
+		mine := *w
+		mine.browser = browser{}
+		for pb.Next() {
+			if _, err := mine.signsIn("op"); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
+
+// BenchmarkOurShare is the same without the network: the code is refused before anybody is asked.
+func BenchmarkOurShare(b *testing.B) {
+	w := newWorld(b)
+	for b.Loop() {
+		address, err := w.begins("op", upstream.Purpose{Request: "r"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		q := w.op.consent(address)
+		q.Del("code")
+		if _, _, err := w.returns("op", q); code(err) != "bad_callback" {
+			b.Fatal(err)
+		}
 	}
 }

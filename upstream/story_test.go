@@ -275,13 +275,21 @@ type memory struct {
 	spent map[string]time.Time
 	reads int
 	fail  error
+	slow  func() // before an answer that was read already
 }
 
 func (m *memory) Providers(context.Context) ([]upstream.Provider, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.reads++
-	return slices.Clone(m.rows), m.fail
+	rows, slow := slices.Clone(m.rows), m.slow
+	m.slow = nil
+	if slow != nil {
+		m.mu.Unlock()
+		slow()
+		m.mu.Lock()
+	}
+	return rows, m.fail
 }
 
 func (m *memory) AddProvider(_ context.Context, p upstream.Provider) error {

@@ -96,7 +96,6 @@ func readGitHub(t *talk, access string) (document, error) {
 		return nil, t.refuse("bad_subject", errors.New("the id is not a number"))
 	}
 	delete(user, "email")
-	delete(user, "email_verified")
 	list := t.p.EmailsURL
 	if list == "" {
 		list = strings.TrimSuffix(at, "/") + "/emails"
