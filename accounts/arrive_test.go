@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mintmark/accounts"
+	"mintmark/apikeys"
 	"mintmark/internal/secret"
 	"mintmark/upstream"
 )
@@ -22,7 +23,7 @@ func (h *house) provider(change func(*upstream.Provider)) upstream.Provider {
 	if change != nil {
 		change(&p)
 	}
-	if err := h.db.Upstream().AddProvider(h.Context(), p); err != nil {
+	if err := h.db.Upstream().AddProvider(h.Context(), p, apikeys.By{}.Event("provider.add", p.ID, "")); err != nil {
 		h.Fatal(err)
 	}
 	return p
@@ -117,7 +118,9 @@ func TestWhoeverLinksByAddressProvesIt(t *testing.T) {
 	story(t, func(t *testing.T, h *house, open func() *house) {
 		believed := h.provider(func(p *upstream.Provider) { p.LinkBy = upstream.LinkVerifiedEmail })
 		never := h.provider(nil)
-		stranger := h.provider(func(p *upstream.Provider) { p.LinkBy, p.Authoritative = upstream.LinkVerifiedEmail, []string{"other.example"} })
+		stranger := h.provider(func(p *upstream.Provider) {
+			p.LinkBy, p.Authoritative = upstream.LinkVerifiedEmail, []string{"other.example"}
+		})
 		hosted := h.provider(func(p *upstream.Provider) { p.LinkBy, p.Authoritative = upstream.LinkVerifiedEmail, nil })
 		ada := h.add(accounts.New{Email: "ada@corp.example", Verified: true, Password: otter})
 		h.add(accounts.New{Email: "bob@corp.example", Password: badger}) // anybody may have made it, in advance
@@ -225,7 +228,7 @@ func TestSignUpIsLimited(t *testing.T) {
 			}
 		}
 
-		if err := h.db.Upstream().RemoveProvider(t.Context(), p.ID, noon); err != nil {
+		if err := h.db.Upstream().RemoveProvider(t.Context(), p.ID, apikeys.By{}.Event("provider.remove", p.ID, "")); err != nil {
 			t.Fatal(err)
 		}
 		h.refused(accounts.ErrNotFound, p, from(p, "late", "late@corp.example"))
@@ -237,7 +240,9 @@ func TestRolesComeByRuleOnly(t *testing.T) {
 	story(t, func(t *testing.T, h *house, open func() *house) {
 		h.add(accounts.New{Email: "root@corp.example", Password: otter, Role: "admin"})
 		plain := h.provider(nil)
-		ruled := h.provider(func(p *upstream.Provider) { p.Roles = []upstream.RoleRule{{Claim: "groups", Value: "ops", Role: "admin"}} })
+		ruled := h.provider(func(p *upstream.Provider) {
+			p.Roles = []upstream.RoleRule{{Claim: "groups", Value: "ops", Role: "admin"}}
+		})
 		as := func(p upstream.Provider, subject string, roles ...string) accounts.Account {
 			i := from(p, subject, "")
 			i.Roles, i.Groups = roles, []string{"admin", "ops"}

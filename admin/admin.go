@@ -17,6 +17,7 @@ import (
 	"mintmark/issuer"
 	"mintmark/keys"
 	"mintmark/revocations"
+	"mintmark/upstream"
 )
 
 // A Config says what the API looks after. Everything is required but
@@ -28,6 +29,9 @@ type Config struct {
 	Keys     *keys.Keyring
 	APIKeys  *apikeys.Registry
 	Guard    *bearer.Guard // with the registry as its Keys, and nothing else
+	// Providers are those of Upstream, to be looked after.
+	Providers Providers
+	Upstream  *upstream.Registry
 
 	Issuer  string // the issuer identifier, as applications know it
 	Version string // of the program
@@ -156,7 +160,7 @@ func (a *api) document() huma.Config {
 			Info: &huma.Info{
 				Title:       "Mintmark admin API",
 				Version:     a.Version,
-				Description: "Looks after people, applications, signing keys, sessions and consents. Every refusal is a problem document (RFC 9457) with a stable code. A list is read page by page: pass the next of one answer as the after of the next request, until there is none.",
+				Description: "Looks after people, applications, upstream providers, signing keys, sessions and consents. Every refusal is a problem document (RFC 9457) with a stable code. A list is read page by page: pass the next of one answer as the after of the next request, until there is none.",
 			},
 			Servers: []*huma.Server{{URL: a.Issuer}},
 			Components: &huma.Components{

@@ -16,7 +16,7 @@ func Routes() (all []Route) {
 // Codes returns the code of every kind of refusal.
 func Codes() (codes []string) {
 	for _, k := range []kind{badRequest, unauthenticated, insufficientScope, notFound, methodNotAllowed, timeout, exists,
-		conflict, lastAdmin, changed, tooLarge, unsupported, invalid, rateLimited, internal, busy, unavailable} {
+		conflict, lastAdmin, lastWay, managed, changed, tooLarge, unsupported, invalid, rateLimited, internal, busy, unavailable} {
 		codes = append(codes, k.code)
 	}
 	return codes

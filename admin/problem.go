@@ -18,6 +18,7 @@ import (
 	"mintmark/internal/secret"
 	"mintmark/issuer"
 	"mintmark/keys"
+	"mintmark/upstream"
 )
 
 // A kind is one kind of refusal. Its code is a promise to programs.
@@ -38,6 +39,8 @@ var (
 	exists            = kind{http.StatusConflict, "exists"}
 	conflict          = kind{http.StatusConflict, "conflict"}
 	lastAdmin         = kind{http.StatusConflict, "last_admin"}
+	lastWay           = kind{http.StatusConflict, "last_way"}
+	managed           = kind{http.StatusConflict, "managed"}
 	changed           = kind{http.StatusPreconditionFailed, "changed"}
 	tooLarge          = kind{http.StatusRequestEntityTooLarge, "too_large"}
 	unsupported       = kind{http.StatusUnsupportedMediaType, "unsupported_media_type"}
@@ -162,13 +165,21 @@ func known(err error, thing string) *Problem {
 	if e, ok := errors.AsType[*apikeys.Invalid](err); ok {
 		return wrong(e.Field, e.Problem)
 	}
+	if e, ok := errors.AsType[*upstream.Invalid](err); ok {
+		return wrong(e.Field, e.Problem)
+	}
 	switch {
-	case errors.Is(err, accounts.ErrNotFound), errors.Is(err, issuer.ErrNotFound), errors.Is(err, keys.ErrNotFound), errors.Is(err, apikeys.ErrNotFound):
+	case errors.Is(err, accounts.ErrNotFound), errors.Is(err, issuer.ErrNotFound), errors.Is(err, keys.ErrNotFound), errors.Is(err, apikeys.ErrNotFound),
+		errors.Is(err, upstream.ErrNotFound):
 		return refuse(notFound, "There is no such %s.", thing).because(err)
 	case errors.Is(err, accounts.ErrExists):
 		return refuse(exists, "Somebody has this e-mail address already.").field("body", "email", "is taken").because(err)
 	case errors.Is(err, accounts.ErrLastAdmin):
 		return refuse(lastAdmin, "This is the last administrator that is enabled. Make somebody else one first.").because(err)
+	case errors.Is(err, accounts.ErrLastWay):
+		return refuse(lastWay, "It is the last way in that this person has. Give them a password first.").because(err)
+	case errors.Is(err, upstream.ErrExists):
+		return refuse(exists, "There is a provider with this name already.").field("body", "name", "is taken").because(err)
 	case errors.Is(err, accounts.ErrChanged):
 		return refuse(changed, "It was changed while your change was on its way. Read it again.").because(err)
 	case errors.Is(err, issuer.ErrExists):

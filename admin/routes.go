@@ -38,6 +38,9 @@ func (a *api) routes() []route {
 		{"list-user-sessions", "GET", "/users/{user_id}/sessions", "sessions:read", 200, "List where a person is signed in", to(a, a.listUserSessions)},
 		{"revoke-user-sessions", "DELETE", "/users/{user_id}/sessions", "sessions:write", 204, "Sign a person out everywhere", to(a, a.revokeUserSessions)},
 
+		{"list-identities", "GET", "/users/{user_id}/identities", "users:read", 200, "List the accounts elsewhere that a person can sign in with", to(a, a.listIdentities)},
+		{"unlink-identity", "DELETE", "/users/{user_id}/identities/{provider_id}/{subject}", "users:write", 204, "Take such an account away, unless it is the last way in", to(a, a.unlink)},
+
 		{"list-clients", "GET", "/clients", "clients:read", 200, "List applications", to(a, a.listClients)},
 		{"add-client", "POST", "/clients", "clients:write", 201, "Register an application", to(a, a.addClient)},
 		{"get-client", "GET", "/clients/{client_id}", "clients:read", 200, "Look at an application", to(a, a.getClient)},
@@ -69,7 +72,13 @@ func (a *api) routes() []route {
 		{"enable-service", "POST", "/services/{service_id}/enable", "services:write", 200, "Take the API keys of a service account again", to(a, a.enableService)},
 		{"remove-service", "DELETE", "/services/{service_id}", "services:write", 204, "Forget a service account and revoke its API keys", to(a, a.removeService)},
 
-		{"list-audit", "GET", "/audit", "audit:read", 200, "List what was changed about API keys and service accounts, by whom and from where", to(a, a.listEvents)},
+		{"list-providers", "GET", "/providers", "providers:read", 200, "List the providers that people can sign in with", to(a, a.listProviders)},
+		{"add-provider", "POST", "/providers", "providers:write", 201, "Add a provider", to(a, a.addProvider)},
+		{"get-provider", "GET", "/providers/{provider_id}", "providers:read", 200, "Look at a provider", to(a, a.getProvider)},
+		{"set-provider", "PATCH", "/providers/{provider_id}", "providers:write", 200, "Change a provider: a JSON merge patch (RFC 7396)", to(a, a.setProvider)},
+		{"remove-provider", "DELETE", "/providers/{provider_id}", "providers:write", 204, "Forget a provider and every link to it", to(a, a.removeProvider)},
+
+		{"list-audit", "GET", "/audit", "audit:read", 200, "List what was changed about API keys, service accounts and providers, by whom and from where", to(a, a.listEvents)},
 
 		{"list-signing-keys", "GET", "/signing-keys", "signing:read", 200, "List the keys that sign tokens", to(a, a.listKeys)},
 		{"rotate-signing-keys", "POST", "/signing-keys/rotate", "signing:write", 201, "Make new signing keys", to(a, a.rotateKeys)},

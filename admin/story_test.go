@@ -24,17 +24,20 @@ import (
 	"mintmark/revocations"
 	"mintmark/storage"
 	"mintmark/storage/storagetest"
+	"mintmark/upstream"
 )
 
 // An operator looks after a server over HTTP, with a key. The parts behind it are real.
 type operator struct {
-	t       *testing.T
-	url     string
-	key     string
-	db      *storage.DB
-	apiKeys *apikeys.Registry
-	log     *bytes.Buffer
-	hub     *revocations.Hub
+	t        *testing.T
+	url      string
+	key      string
+	db       *storage.DB
+	apiKeys  *apikeys.Registry
+	log      *bytes.Buffer
+	hub      *revocations.Hub
+	sealer   *secret.Sealer
+	upstream *upstream.Registry
 }
 
 // onEach tells a story on every database.
@@ -77,11 +80,16 @@ func start(t *testing.T, db *storage.DB) *operator {
 	t.Cleanup(end)
 	go hub.Run(running)
 	op.hub = hub
+	op.sealer = sealer
+	op.upstream, err = upstream.New(upstream.Config{Store: db.Upstream(), Sealer: sealer, StateKey: [32]byte{4}, Issuer: "https://id.example", Log: logger})
+	must(t, err)
+	t.Cleanup(op.upstream.Close)
 	server := httptest.NewServer(admin.New(admin.Config{
 		Guard:    guard,
 		Accounts: &accounts.Directory{Store: db.Accounts(), Hasher: hasher, Mint: mint, Name: "Mintmark"},
 		Registry: db.Registry(), Provider: provider, Keys: ring, APIKeys: op.apiKeys,
 		Issuer: "https://id.example", Version: "1.2.3", Revocations: hub,
+		Providers: db.Upstream(), Upstream: op.upstream,
 		Database: func(ctx context.Context) (admin.Database, error) {
 			c, err := db.Condition(ctx)
 			return admin.Database{Engine: c.Engine, Version: c.Version, Durable: c.Durable, Problems: c.Problems}, err

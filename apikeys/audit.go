@@ -29,6 +29,9 @@ func (b By) event(action, ref, format string, args ...any) Event {
 	}
 }
 
+// Event is the entry for a change that another package makes, in the words of its own.
+func (b By) Event(action, ref, detail string) Event { return b.event(action, ref, "%s", detail) }
+
 // instant is t as exactly as it is remembered, or now.
 func instant(t time.Time) time.Time {
 	if t.IsZero() {

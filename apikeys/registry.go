@@ -21,6 +21,7 @@ var adminScopes = []string{
 	"clients:read", "clients:write",
 	"keys:read", "keys:write", ScopeVerify,
 	"services:read", "services:write",
+	"providers:read", "providers:write",
 	"signing:read", "signing:write",
 	"sessions:read", "sessions:write",
 	"grants:read", "grants:write",

@@ -207,6 +207,8 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Keys:          s.keyring,
 		APIKeys:       s.apiKeys,
 		Guard:         s.guards.api,
+		Providers:     s.db.Upstream(),
+		Upstream:      s.upstream,
 		Issuer:        s.cfg.Issuer,
 		Version:       s.cfg.Version,
 		Revocations:   s.revoked,

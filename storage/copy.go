@@ -25,7 +25,7 @@ var everything = []table{
 	{"accounts", "id", "email, email_key, email_verified, name, role, claims, password_hash, created_at, updated_at, disabled_at"},
 	{"sessions", "id", "account_id, digest, auth_time, amr, acr, created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason, " +
 		"provider_id, idp, proved_at"},
-	{"providers", "id", "name, config, sealed, created_at, updated_at, disabled_at"},
+	{"providers", "id", "name, config, sealed, created_at, updated_at, disabled_at, event"},
 	{"identities", "provider_id, subject", "account_id, email, role, linked_at, used_at"},
 	{"spent_states", "id", "expires_at"},
 	{"counters", "key", "n, resets_at"},

@@ -7,19 +7,21 @@ import (
 	"fmt"
 	"time"
 
+	"mintmark/apikeys"
 	"mintmark/upstream"
 )
 
-// providers keeps what package upstream remembers.
-type providers struct{ db *DB }
+// Providers keeps what package upstream remembers, and is how its providers are looked after. What
+// takes an event happens together with its entry in the audit log, or neither happens.
+type Providers struct{ db *DB }
 
-var _ upstream.Store = providers{}
+var _ upstream.Store = Providers{}
 
 // Upstream returns what package upstream remembers.
-func (db *DB) Upstream() upstream.Store { return providers{db} }
+func (db *DB) Upstream() Providers { return Providers{db} }
 
 // Providers implements [upstream.Store].
-func (s providers) Providers(ctx context.Context) ([]upstream.Provider, error) {
+func (s Providers) Providers(ctx context.Context) ([]upstream.Provider, error) {
 	var found []upstream.Provider
 	err := s.db.list(ctx, func(r row) error {
 		var p, columns upstream.Provider
@@ -44,32 +46,36 @@ func (s providers) Providers(ctx context.Context) ([]upstream.Provider, error) {
 	return found, nil
 }
 
-// AddProvider implements [upstream.Store].
-func (s providers) AddProvider(ctx context.Context, p upstream.Provider) error {
+// AddProvider remembers a new one, or returns [upstream.ErrExists].
+func (s Providers) AddProvider(ctx context.Context, p upstream.Provider, e apikeys.Event) error {
 	config, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("storage: writing a provider: %w", err)
 	}
 	return s.db.try(ctx, upstream.ErrExists,
-		do(`INSERT INTO providers (id, name, config, sealed, created_at, updated_at, disabled_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)
+		do(`INSERT INTO providers (id, name, config, sealed, created_at, updated_at, disabled_at, event)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT DO NOTHING`,
-			p.ID, p.Name, string(config), p.SealedSecret, p.CreatedAt, p.UpdatedAt, p.DisabledAt),
+			p.ID, p.Name, string(config), p.SealedSecret, p.CreatedAt, p.UpdatedAt, p.DisabledAt, e.ID),
+		audited("providers", e),
 		s.db.changed(ProviderChange, p.ID, p.UpdatedAt))
 }
 
-// SetProvider implements [upstream.Store].
-func (s providers) SetProvider(ctx context.Context, is, was upstream.Provider) error {
+// SetProvider puts is in the place of was, if was is still what is there (its UpdatedAt says
+// so); otherwise it returns [upstream.ErrChanged] or [upstream.ErrNotFound]. A name that is taken is
+// [upstream.ErrExists].
+func (s Providers) SetProvider(ctx context.Context, is, was upstream.Provider, e apikeys.Event) error {
 	config, err := json.Marshal(is)
 	if err != nil {
 		return fmt.Errorf("storage: writing a provider: %w", err)
 	}
 	var there int64
 	n, err := s.db.write(ctx,
-		do(`UPDATE providers SET name = $2, config = $3, sealed = $4, updated_at = $5, disabled_at = $6
+		do(`UPDATE providers SET name = $2, config = $3, sealed = $4, updated_at = $5, disabled_at = $6, event = $8
 			WHERE id = $1 AND updated_at = $7`,
-			was.ID, is.Name, string(config), is.SealedSecret, is.UpdatedAt, is.DisabledAt, was.UpdatedAt),
+			was.ID, is.Name, string(config), is.SealedSecret, is.UpdatedAt, is.DisabledAt, was.UpdatedAt, e.ID),
 		ask(into{&there}, `SELECT 1 FROM providers WHERE id = $1`, was.ID),
+		audited("providers", e),
 		s.db.changed(ProviderChange, was.ID, is.UpdatedAt))
 	switch {
 	case errors.Is(err, errTaken):
@@ -84,16 +90,28 @@ func (s providers) SetProvider(ctx context.Context, is, was upstream.Provider) e
 	return upstream.ErrNotFound
 }
 
-// RemoveProvider implements [upstream.Store].
-func (s providers) RemoveProvider(ctx context.Context, id string, now time.Time) error {
+// RemoveProvider forgets a provider and the identities that name it, or returns [upstream.ErrNotFound].
+func (s Providers) RemoveProvider(ctx context.Context, id string, e apikeys.Event) error {
 	return s.db.try(ctx, upstream.ErrNotFound,
+		// Of any number who remove it, the one who still finds it here does.
+		do(`UPDATE providers SET event = $2 WHERE id = $1`, id, e.ID),
+		audited("providers", e),
 		do(`DELETE FROM providers WHERE id = $1`, id),
 		do(`DELETE FROM identities WHERE provider_id = $1 AND NOT EXISTS (SELECT 1 FROM providers WHERE id = $1)`, id),
+		s.db.changed(ProviderChange, id, e.At))
+}
+
+// ResealProvider puts a secret that was sealed anew in the place of the one that was, if that is still
+// there, and says whether it was. Nothing else of the provider changes.
+func (s Providers) ResealProvider(ctx context.Context, id string, is, was []byte, now time.Time) (bool, error) {
+	n, err := s.db.write(ctx,
+		do(`UPDATE providers SET sealed = $2 WHERE id = $1 AND sealed = $3`, id, is, was),
 		s.db.changed(ProviderChange, id, now))
+	return err == nil && n[0] == 1, err
 }
 
 // SpendState implements [upstream.Store].
-func (s providers) SpendState(ctx context.Context, id string, until time.Time) error {
+func (s Providers) SpendState(ctx context.Context, id string, until time.Time) error {
 	return s.db.try(ctx, upstream.ErrSpent,
 		do(`INSERT INTO spent_states (id, expires_at) VALUES ($1, $2) ON CONFLICT DO NOTHING`, id, until))
 }

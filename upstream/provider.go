@@ -62,6 +62,8 @@ type Provider struct {
 	KeepTokens bool `json:"keep_tokens,omitempty"`
 	// Organization is whose provider it is. Empty: everybody's.
 	Organization string `json:"organization,omitempty"`
+	// Managed is [ManagedByConfiguration], [ManagedNoLonger], or empty: an operator added it by hand.
+	Managed string `json:"managed,omitempty"`
 
 	CreatedAt  time.Time `json:"created_at"`
 	UpdatedAt  time.Time `json:"updated_at"`
@@ -78,6 +80,12 @@ const (
 	SignUpDomains = "domains" // only e-mail addresses of Domains, verified
 
 	SessionFollows = "follow-upstream" // no longer than the provider's token says
+)
+
+// The values of [Provider.Managed].
+const (
+	ManagedByConfiguration = "configuration" // its client and its secret are the configuration's
+	ManagedNoLonger        = "withdrawn"     // they were, and are gone from there: it is disabled
 )
 
 // A RoleRule gives a role to whoever has a value in a claim, or in a list of values. The

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What a [Store] answers.
+// What a [Store] answers, and whoever looks after its providers.
 var (
 	// ErrExists: there is a provider with this name or id.
 	ErrExists = errors.New("upstream: there is a provider with this name")
@@ -25,13 +25,6 @@ var (
 type Store interface {
 	// Providers returns all, the disabled ones too, by name. There are at most a few hundred.
 	Providers(ctx context.Context) ([]Provider, error)
-	// AddProvider remembers a new one, or returns [ErrExists].
-	AddProvider(ctx context.Context, p Provider) error
-	// SetProvider puts is in the place of was, if was is still what is there (its UpdatedAt says
-	// so); otherwise it returns [ErrChanged] or [ErrNotFound]. A name that is taken is [ErrExists].
-	SetProvider(ctx context.Context, is, was Provider) error
-	// RemoveProvider forgets a provider and the identities that name it, or returns [ErrNotFound].
-	RemoveProvider(ctx context.Context, id string, now time.Time) error
 	// SpendState remembers until a time that a state was used. Of any number of calls with the same
 	// id, one returns nil, and the others [ErrSpent].
 	SpendState(ctx context.Context, id string, until time.Time) error

@@ -13,7 +13,7 @@ var groups = []struct {
 	commands  []string
 }{
 	{"run", "Run a server:", []string{"dev", "serve", "setup-link"}},
-	{"look", "Look after a running server, through its admin API:", []string{"users", "clients", "sessions", "grants", "keys", "services", "signing", "audit", "token"}},
+	{"look", "Look after a running server, through its admin API:", []string{"users", "clients", "sessions", "grants", "keys", "services", "providers", "signing", "audit", "token"}},
 	{"health", "Say how it is:", []string{"doctor", "healthcheck", "version"}},
 	{"data", "Look after its data, with the database opened directly:", []string{"db", "secrets"}},
 }

@@ -57,6 +57,7 @@ func newRoot() *cobra.Command {
 		clientsCommand(),
 		keysCommand(),
 		servicesCommand(),
+		providersCommand(),
 		auditCommand(),
 		signingCommand(),
 		sessionsCommand(),

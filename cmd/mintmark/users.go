@@ -12,7 +12,7 @@ import (
 
 func usersCommand() *cobra.Command {
 	return apiGroup("users", "People who can sign in",
-		usersList, usersGet, usersAdd, usersSet, usersDisable, usersEnable, usersRemove, usersSessions)
+		usersList, usersGet, usersAdd, usersSet, usersDisable, usersEnable, usersRemove, usersSessions, usersIdentities)
 }
 
 var userColumns = []column{{"ID", "id"}, {"EMAIL", "email"}, {"VERIFIED", "email_verified"}, {"NAME", "name"}, {"ROLE", "role"}, {"DISABLED", "disabled"}, {"CREATED", "created_at"}}
@@ -201,6 +201,40 @@ func usersSessions(a *access) *cobra.Command {
 		}),
 	}
 	c.Flags().BoolVar(&revoke, "revoke", false, "sign the person out everywhere")
+	return c
+}
+
+var identityColumns = []column{{"PROVIDER", "provider"}, {"SUBJECT", "subject"}, {"EMAIL", "email"}, {"LINKED", "linked_at"}, {"USED", "last_used_at"}, {"PROVIDER_ID", "provider_id"}}
+
+func usersIdentities(a *access) *cobra.Command {
+	var unlink, subject string
+	c := &cobra.Command{
+		Use: "identities USER", Short: "List the accounts elsewhere that a person can sign in with, or take one away", Args: cobra.ExactArgs(1),
+		Example: "  mintmark users identities ada@example.com\n  mintmark users identities ada@example.com --unlink github --subject 583231",
+	}
+	c.RunE = a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
+		if (unlink == "") != (subject == "") {
+			return usageError("--unlink and --subject go together")
+		}
+		id, err := at.userID(ctx, args[0])
+		if err != nil {
+			return err
+		}
+		path := "/users/" + url.PathEscape(id) + "/identities"
+		if unlink != "" {
+			if _, err := at.do(ctx, http.MethodDelete, path+"/"+url.PathEscape(unlink)+"/"+url.PathEscape(subject), nil); err != nil {
+				return err
+			}
+			return out.did("subject", subject, "is not linked any more")
+		}
+		items, err := at.list(ctx, path, nil)
+		if err != nil {
+			return err
+		}
+		return out.list(items, "subject", identityColumns...)
+	})
+	c.Flags().StringVar(&unlink, "unlink", "", "take away the one of this provider (name or id)")
+	c.Flags().StringVar(&subject, "subject", "", "what the provider calls the person, with --unlink")
 	return c
 }
 

@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ func (w *world) provider() upstream.Provider {
 		Authoritative: []string{"corp.example"}, Roles: []upstream.RoleRule{{Claim: "groups", Value: "ops", Role: "admin"}},
 		CreatedAt: w.now, UpdatedAt: w.now,
 	}
-	w.must(w.upstream.AddProvider(w.ctx, p))
+	w.must(w.upstream.AddProvider(w.ctx, p, w.event("provider.add", p.ID, 0)))
 	return p
 }
 
@@ -29,7 +30,7 @@ func (w *world) disable(p upstream.Provider) upstream.Provider {
 	w.t.Helper()
 	off := p
 	off.DisabledAt, off.UpdatedAt = w.now, p.UpdatedAt.Add(time.Second)
-	w.must(w.upstream.SetProvider(w.ctx, off, p))
+	w.must(w.upstream.SetProvider(w.ctx, off, p, w.event("provider.disable", p.ID, 0)))
 	return off
 }
 
@@ -51,25 +52,48 @@ func providersAreRemembered(t *testing.T, w *world) {
 
 	twin := p
 	twin.ID = secret.NewID("prv")
-	w.wants(upstream.ErrExists, w.upstream.AddProvider(w.ctx, twin))
+	w.wants(upstream.ErrExists, w.upstream.AddProvider(w.ctx, twin, w.event("provider.add", twin.ID, 0)))
 	other := w.provider()
 	taken := other
 	taken.Name, taken.UpdatedAt = p.Name, w.now.Add(time.Minute)
-	w.wants(upstream.ErrExists, w.upstream.SetProvider(w.ctx, taken, other))
+	w.wants(upstream.ErrExists, w.upstream.SetProvider(w.ctx, taken, other, w.event("provider.set", other.ID, 0)))
 
 	// A change is of the provider as it was read: of any number of changes of the same one happens.
 	w.wantOneWinner(w.race(func(db *storage.DB, i int) error {
 		next := p
 		next.Title, next.UpdatedAt = "Corporation", w.now.Add(time.Duration(i+1)*time.Minute)
-		return db.Upstream().SetProvider(w.ctx, next, p)
+		return db.Upstream().SetProvider(w.ctx, next, p, w.event("provider.set", p.ID, 0))
 	}), upstream.ErrChanged)
 
-	w.must(w.upstream.RemoveProvider(w.ctx, p.ID, w.now))
-	w.wants(upstream.ErrNotFound, w.upstream.RemoveProvider(w.ctx, p.ID, w.now))
-	w.wants(upstream.ErrNotFound, w.upstream.SetProvider(w.ctx, p, p))
+	w.wantOneWinner(w.race(func(db *storage.DB, i int) error {
+		return db.Upstream().RemoveProvider(w.ctx, p.ID, w.event("provider.remove", p.ID, 0))
+	}), upstream.ErrNotFound)
+	w.wants(upstream.ErrNotFound, w.upstream.SetProvider(w.ctx, p, p, w.event("provider.set", p.ID, 0)))
 	got, err = w.upstream.Providers(w.ctx)
 	w.must(err)
 	w.same([]upstream.Provider{other}, got)
+
+	// The audit log has what happened, and nothing of what did not.
+	did := w.actions(p.ID)
+	slices.Sort(did) // they are of the same moment
+	w.same([]string{"provider.add", "provider.remove", "provider.set"}, did)
+	w.same(0, len(w.actions(twin.ID)))
+}
+
+func aSecretIsSealedAnew(t *testing.T, w *world) {
+	p := w.provider()
+	reseals := func(is, was []byte) bool {
+		done, err := w.upstream.ResealProvider(w.ctx, p.ID, is, was, w.now)
+		w.must(err)
+		return done
+	}
+	w.same(true, reseals([]byte{9}, p.SealedSecret))
+	w.same(false, reseals([]byte{8}, p.SealedSecret)) // it is another by now
+	got, err := w.upstream.Providers(w.ctx)
+	w.must(err)
+	want := p
+	want.SealedSecret = []byte{9}
+	w.same([]upstream.Provider{want}, got)
 }
 
 func aStateIsSpentOnce(t *testing.T, w *world) {
@@ -131,7 +155,7 @@ func anIdentityIsOnePerson(t *testing.T, w *world) {
 	_, _, err = w.people.Linked(w.ctx, p.ID, "ada", "", w.now)
 	w.wants(accounts.ErrNotFound, err)
 	w.must(w.people.AddLinked(w.ctx, b, w.linkOf(p, "bob", b.ID)))
-	w.must(w.upstream.RemoveProvider(w.ctx, p.ID, w.now))
+	w.must(w.upstream.RemoveProvider(w.ctx, p.ID, w.event("provider.remove", p.ID, 0)))
 	links, err := w.people.Links(w.ctx, b.ID)
 	w.must(err)
 	w.same([]accounts.Link{}, links)

@@ -26,6 +26,7 @@ var promises = []struct {
 	{"sessions", sessionsLiveAndEnd},
 	{"ending sessions", endingASessionEndsWhatItGave},
 	{"providers", providersAreRemembered},
+	{"sealing anew", aSecretIsSealedAnew},
 	{"states", aStateIsSpentOnce},
 	{"identities", anIdentityIsOnePerson},
 	{"links", linksAreAdded},

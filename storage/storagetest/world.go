@@ -12,7 +12,6 @@ import (
 	"mintmark/issuer"
 	"mintmark/keys"
 	"mintmark/storage"
-	"mintmark/upstream"
 )
 
 // A world is an empty database with some copies of the server on it, and a vocabulary to
@@ -28,7 +27,7 @@ type world struct {
 	registry issuer.Registry
 	keys     keys.Store
 	apiKeys  apikeys.Store
-	upstream upstream.Store
+	upstream storage.Providers
 }
 
 func newWorld(t *testing.T, open func() *storage.DB) *world {

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// A providerSettings is what the flags say about a provider.
+type providerSettings struct {
+	title, clientID, secretFile, authorizeURL, tokenURL, userInfoURL, emailsURL, jwksURL string
+	linkBy, signUp, sessionLife, organization                                            string
+	scopes, algorithms, authoritative, domains, maps, roles, options                     []string
+	host, tenant, teamID, keyID, guild                                                   string
+	keepTokens, disabled                                                                 bool
+}
+
+func (p *providerSettings) flags(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&p.title, "title", "", "what its button says")
+	f.StringVar(&p.clientID, "client-id", "", "who we are there")
+	f.StringVar(&p.secretFile, "client-secret-file", "", "file that holds the client secret (for apple, the .p8 file); - is the standard input")
+	f.StringArrayVar(&p.scopes, "scope", nil, "scope to ask for, in place of the kind's own; can be repeated")
+	f.StringVar(&p.authorizeURL, "authorize-url", "", "its authorization endpoint, in place of the kind's or the issuer's own; as the other URLs")
+	f.StringVar(&p.tokenURL, "token-url", "", "its token endpoint")
+	f.StringVar(&p.userInfoURL, "userinfo-url", "", "where it says who has arrived")
+	f.StringVar(&p.emailsURL, "emails-url", "", "where GitHub lists somebody's addresses")
+	f.StringVar(&p.jwksURL, "jwks-url", "", "where its public keys are")
+	f.StringArrayVar(&p.maps, "map", nil, "CLAIM=PATH: where a claim of ours is in its answer, like email=user.mail; can be repeated")
+	f.StringArrayVar(&p.algorithms, "algorithm", nil, "that its ID tokens may be signed with; can be repeated")
+	f.StringVar(&p.host, "host", "", "host of a GitHub Enterprise Server or of your own GitLab")
+	f.StringVar(&p.tenant, "tenant", "", "tenant at Microsoft")
+	f.StringVar(&p.teamID, "team-id", "", "team at Apple")
+	f.StringVar(&p.keyID, "key-id", "", "id of the key at Apple")
+	f.StringVar(&p.guild, "guild", "", "Discord server that people must be members of")
+	f.StringArrayVar(&p.options, "option", nil, "NAME=VALUE: another option of the kind; can be repeated")
+	f.StringVar(&p.linkBy, "link-by", "", "verified-email: who arrives with the verified address of an account is asked for its password, and then linked. none: they are not")
+	f.StringArrayVar(&p.authoritative, "authoritative", nil, "e-mail domain for which it is believed, or * for all; can be repeated")
+	f.StringVar(&p.signUp, "sign-up", "", "who gets an account by arriving: open, invite or domains")
+	f.StringArrayVar(&p.domains, "domain", nil, "e-mail domain that may sign up, and that is sent to it from the sign-in page; can be repeated")
+	f.StringArrayVar(&p.roles, "role-rule", nil, "CLAIM=VALUE:ROLE: who gets a role of administration, like groups=ops:admin; can be repeated")
+	f.StringVar(&p.sessionLife, "session-life", "", "follow-upstream: sessions are no longer than its tokens")
+	f.BoolVar(&p.keepTokens, "keep-tokens", false, "keep its tokens, sealed")
+	f.StringVar(&p.organization, "organization", "", "whose it is; everybody's if nothing is said")
+	f.BoolVar(&p.disabled, "disabled", false, "nobody can sign in with it (--disabled=false: again)")
+}
+
+// members returns what was said, under the names of the admin API. An empty value becomes null.
+func (p *providerSettings) members(c *cobra.Command, stdin io.Reader) (map[string]any, error) {
+	in := map[string]any{}
+	for _, said := range []struct {
+		flag, member string
+		value        any
+	}{
+		{"title", "title", p.title},
+		{"client-id", "client_id", p.clientID},
+		{"scope", "scopes", words(p.scopes)},
+		{"authorize-url", "authorize_url", p.authorizeURL},
+		{"token-url", "token_url", p.tokenURL},
+		{"userinfo-url", "userinfo_url", p.userInfoURL},
+		{"emails-url", "emails_url", p.emailsURL},
+		{"jwks-url", "jwks_url", p.jwksURL},
+		{"algorithm", "algorithms", p.algorithms},
+		{"link-by", "link_by", p.linkBy},
+		{"authoritative", "authoritative", p.authoritative},
+		{"sign-up", "sign_up", p.signUp},
+		{"domain", "domains", p.domains},
+		{"session-life", "session_life", p.sessionLife},
+		{"keep-tokens", "keep_tokens", p.keepTokens},
+		{"organization", "organization", p.organization},
+		{"disabled", "disabled", p.disabled},
+	} {
+		if !c.Flags().Changed(said.flag) {
+			continue
+		}
+		in[said.member] = said.value
+		list, ok := said.value.([]string)
+		switch {
+		case said.value == "":
+			in[said.member] = nil
+		case ok && !slices.ContainsFunc(list, func(s string) bool { return s != "" }):
+			in[said.member] = []string{}
+		}
+	}
+	if err := p.tables(c, in); err != nil {
+		return nil, err
+	}
+	return in, fromFiles(stdin, in, map[string]string{"client_secret": p.secretFile})
+}
+
+// tables adds what is said as NAME=VALUE.
+func (p *providerSettings) tables(c *cobra.Command, in map[string]any) error {
+	options := slices.Clone(p.options)
+	for flag, value := range map[string]string{"host": p.host, "tenant": p.tenant, "team-id": p.teamID, "key-id": p.keyID, "guild": p.guild} {
+		if c.Flags().Changed(flag) {
+			options = append(options, strings.ReplaceAll(flag, "-", "_")+"="+value)
+		}
+	}
+	for member, list := range map[string][]string{"mapping": p.maps, "options": options} {
+		entries := map[string]any{}
+		for _, one := range list {
+			name, value, ok := strings.Cut(one, "=")
+			switch {
+			case !ok || name == "":
+				return usageError("--map and --option are NAME=VALUE")
+			case value == "":
+				entries[name] = nil
+			default:
+				entries[name] = value
+			}
+		}
+		if len(entries) > 0 {
+			in[member] = entries
+		}
+	}
+	if !c.Flags().Changed("role-rule") {
+		return nil
+	}
+	rules := []map[string]string{}
+	for _, one := range p.roles {
+		if one == "" {
+			continue
+		}
+		claim, rest, ok := strings.Cut(one, "=")
+		at := strings.LastIndexByte(rest, ':') // a value may have a colon in it
+		if !ok || at < 0 {
+			return usageError("--role-rule is CLAIM=VALUE:ROLE, like groups=ops:admin")
+		}
+		rules = append(rules, map[string]string{"claim": claim, "value": rest[:at], "role": rest[at+1:]})
+	}
+	in["roles"] = rules
+	return nil
+}
