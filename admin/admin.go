@@ -105,6 +105,9 @@ func New(c Config) http.Handler {
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Answers hold people's data and, at times, the only copy of a secret.
 	w.Header().Set("Cache-Control", "no-store")
+	if a.quickly(w, r) {
+		return
+	}
 	if err := a.Guard.CheckURL(r, r.URL); err != nil {
 		a.write(w, r, a.refusal(w, r, bearer.Rule{}, err))
 		return

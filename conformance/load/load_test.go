@@ -83,7 +83,7 @@ func (s *target) operations(cookie string) []operation {
 // all measures every operation.
 func all(b *testing.B, s *target) {
 	cookie := s.furnish()
-	for _, one := range s.operations(cookie) {
+	for _, one := range append(s.operations(cookie), s.doors()...) {
 		b.Run(one.name, func(b *testing.B) { s.measure(b, one.prepare) })
 	}
 	b.Run("revocation", func(b *testing.B) { s.measure(b, s.revoke(b, "web-ES256", cookie)) })

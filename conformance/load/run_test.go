@@ -95,14 +95,16 @@ func start(b testing.TB, database string, flags ...string) *target {
 	return nil
 }
 
-// run runs a command of the program.
-func (s *target) run(stdin string, args ...string) {
+// run runs a command of the program, and returns what it says.
+func (s *target) run(stdin string, args ...string) []byte {
 	s.b.Helper()
 	cmd := exec.Command(conformance.Program(s.b), append(args, "--data", s.data)...)
 	cmd.Env, cmd.Stdin = conformance.Environment(), strings.NewReader(stdin)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
 		s.b.Fatalf("mintmark %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
+	return out
 }
 
 // cpu is the processor time that the server has used: zero where the system doesn't tell.
@@ -149,6 +151,12 @@ func (s *target) request(method, path, authorization string, form url.Values) []
 		head += "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n"
 	}
 	return []byte(head + "\r\n" + body)
+}
+
+// post is a request with a JSON body.
+func (s *target) post(path, authorization, body string) []byte {
+	return []byte("POST " + path + " HTTP/1.1\r\nHost: " + s.address + "\r\n" + authorization +
+		"\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(body)) + "\r\n\r\n" + body)
 }
 
 // send sends a request and returns the answer, which must have that status and hold that text.

@@ -1,0 +1,139 @@
+package admin
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"mintmark/apikeys"
+)
+
+// The one operation that services ask for all day has a shorter way, for questions as nearly
+// everybody writes them: an object of plain texts. The answer is the same, byte for byte. Whatever
+// is not as plain goes the way of all operations, which says what is wrong with it.
+
+const (
+	quickPath = prefix + "/keys/verify"
+	quickBody = 3000 // bytes
+)
+
+// quickly answers a plain question about a key, or returns false and leaves everything as it was.
+func (a *api) quickly(w http.ResponseWriter, r *http.Request) bool {
+	if r.URL.Path != quickPath || r.Method != http.MethodPost || r.URL.RawQuery != "" || r.URL.RawPath != "" ||
+		r.ContentLength <= 0 || r.ContentLength > quickBody || !only(r.Header["Content-Type"], "application/json") ||
+		r.Header["Accept"] != nil && !only(r.Header["Accept"], "application/json", "*/*") {
+		return false
+	}
+	body := make([]byte, r.ContentLength)
+	n, err := io.ReadFull(r.Body, body)
+	var q NewQuestion
+	if err != nil || !q.readPlain(body) {
+		r.Body = again{io.MultiReader(bytes.NewReader(body[:n]), r.Body), r.Body}
+		return false
+	}
+	if _, problem := a.caller(w, r, apikeys.ScopeVerify, true); problem != nil {
+		a.write(w, r, problem)
+		return true
+	}
+	v, err := a.verdict(r.Context(), q, time.Now())
+	if err != nil {
+		a.write(w, r, a.problem(r.Context(), err, "keys"))
+		return true
+	}
+	w.Header()["Content-Type"] = []string{"application/json"}
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // nobody is left to tell
+	return true
+}
+
+func only(lines []string, allowed ...string) bool {
+	return len(lines) == 1 && slices.Contains(allowed, lines[0])
+}
+
+// again is a body of which a part was read.
+type again struct {
+	io.Reader
+	io.Closer
+}
+
+// readPlain reads an object of texts without escapes, each member once, and short enough. It
+// returns false for everything else, good or bad.
+func (q *NewQuestion) readPlain(body []byte) bool {
+	s := plainJSON{rest: body}
+	if !s.next('{') {
+		return false
+	}
+	seen := 0
+	for i := 0; ; i++ {
+		if i > 0 && !s.next(',') {
+			break
+		}
+		name, ok := s.text()
+		if !ok || !s.next(':') {
+			return false
+		}
+		var to *string
+		var bit, most int
+		switch string(name) {
+		case "key":
+			to, bit, most = &q.Key, 1, 600
+		case "scope":
+			to, bit, most = &q.Scope, 2, 2000
+		case "audience":
+			to, bit, most = &q.Audience, 4, 200
+		case "address":
+			to, bit, most = &q.Address, 8, 100
+		default:
+			return false
+		}
+		value, ok := s.text()
+		if !ok || len(value) > most || seen&bit != 0 {
+			return false
+		}
+		*to = string(value)
+		seen |= bit
+	}
+	return s.next('}') && s.end() && seen&1 != 0
+}
+
+// plainJSON goes through JSON that has nothing but texts in it.
+type plainJSON struct{ rest []byte }
+
+// next skips white space, and then c if that is what comes.
+func (s *plainJSON) next(c byte) bool {
+	if s.end() || s.rest[0] != c {
+		return false
+	}
+	s.rest = s.rest[1:]
+	return true
+}
+
+// end skips white space, and says whether nothing comes any more.
+func (s *plainJSON) end() bool {
+	for len(s.rest) > 0 && (s.rest[0] == ' ' || s.rest[0] == '\n' || s.rest[0] == '\r' || s.rest[0] == '\t') {
+		s.rest = s.rest[1:]
+	}
+	return len(s.rest) == 0
+}
+
+// text reads a text of visible ASCII without escapes.
+func (s *plainJSON) text() ([]byte, bool) {
+	if !s.next('"') {
+		return nil, false
+	}
+	for i, c := range s.rest {
+		switch {
+		case c == '"':
+			text := s.rest[:i]
+			s.rest = s.rest[i+1:]
+			return text, true
+		case c < ' ' || c > '~' || c == '\\':
+			return nil, false
+		}
+	}
+	return nil, false
+}
