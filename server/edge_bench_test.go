@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"mintmark/apikeys"
 	"mintmark/issuer"
 )
 
@@ -99,4 +100,45 @@ func againstTheSignature(b *testing.B, s *Server, form string, edit func(*http.R
 func median(all []time.Duration) time.Duration {
 	slices.Sort(all)
 	return all[len(all)/2]
+}
+
+// What the two doors that services and proxies knock at all day cost, with all that is around them
+// but the network.
+func BenchmarkDoors(b *testing.B) {
+	s, _ := start(b, func(c *Config) {
+		c.Dev, c.Log = false, slog.New(slog.NewJSONHandler(io.Discard, nil))
+	})
+	robot, err := s.apiKeys.AddService(b.Context(), "robot", "", apikeys.By{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	key := func(scope string) string {
+		_, token, err := s.apiKeys.Make(b.Context(), apikeys.New{Kind: "sk", OwnerType: apikeys.OwnerService, OwnerID: robot.ID, Name: "x",
+			Scopes: []string{scope}, Audience: []string{"https://docs.example"}}, apikeys.By{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		return token.Reveal()
+	}
+	asker, reader := key(apikeys.ScopeVerify), key("docs:read")
+	for _, tt := range []struct{ name, method, target, key, body string }{
+		{"verify", "POST", "/api/v1/keys/verify", asker, `{"key":"` + reader + `","scope":"docs:read"}`},
+		{"forward", "GET", "/auth/verify?scope=docs:read", reader, ""},
+		{"forward with a token", "GET", "/auth/verify?scope=docs:read&audience=https://docs.example", reader, ""},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			r := httptest.NewRequest(tt.method, tt.target, nil)
+			r.RemoteAddr = "127.0.0.1:1"
+			r.Header.Set("Authorization", "ApiKey "+tt.key)
+			r.Header.Set("Content-Type", "application/json")
+			r.ContentLength = int64(len(tt.body))
+			body := strings.NewReader("")
+			b.ReportAllocs()
+			for b.Loop() {
+				body.Reset(tt.body)
+				r.Body = io.NopCloser(body)
+				s.Handler().ServeHTTP(nowhere{http.Header{}}, r)
+			}
+		})
+	}
 }
