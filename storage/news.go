@@ -19,6 +19,9 @@ import (
 // slow ones, but its snapshot: pg_snapshot names the transactions that were not over then. What
 // is new is what that snapshot did not see, and these rows alone are read: the index finds them.
 //
+// Rows with a number that no transaction has yet came from another database, with a copy or a
+// backup. They are not news.
+//
 // SQLite has one writer, which commits in the order of its numbers, and there a snapshot is
 // the last one.
 
@@ -27,7 +30,7 @@ func (db *DB) numbered(table string) string {
 	return strings.ReplaceAll(db.engine.about().number, "%s", table)
 }
 
-// snapshot is a query for low and seen of a table.
+// snapshot is a query for low, seen and next of a table.
 func (db *DB) snapshot(table string) string {
 	return strings.ReplaceAll(db.engine.about().snapshot, "%s", table)
 }
@@ -51,7 +54,7 @@ func (db *DB) news(ctx context.Context, table, what, older string, from revocati
 		return each(r[3:])
 	}, `SELECT s.low, s.seen, CASE WHEN r.seq IS NULL THEN 0 ELSE 1 END, `+what+`
 		FROM (`+db.snapshot(table)+`) s
-		LEFT JOIN `+table+` r ON r.seq >= $1 OR r.seq `+db.engine.about().among+older+`
+		LEFT JOIN `+table+` r ON r.seq >= $1 AND r.seq < s.next OR r.seq `+db.engine.about().among+older+`
 		ORDER BY r.seq LIMIT `+strconv.Itoa(revocations.MostNews+1),
 		append([]any{next, open}, args...)...)
 	if err != nil {
