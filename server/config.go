@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
@@ -70,6 +72,8 @@ type Config struct {
 	// FetchAllow are hosts ("host" or "host:port") that a client's jwks_uri may name although
 	// their address is not public.
 	FetchAllow []string
+	// Providers are upstream providers by their kind. Others are added by the admin API.
+	Providers map[string]ConfiguredProvider
 	// ProviderHosts are hosts ("host" or "host:port") that an upstream provider may be at although
 	// their address is not public. One whose operator wrote that address itself needs no entry.
 	ProviderHosts []string
@@ -147,6 +151,13 @@ func (c *Config) Check() error {
 	}{{"database.max_conns", c.MaxConns, 10000}, {"sign_in.hash_slots", c.HashSlots, 1024}} {
 		if n.value < 0 || n.value > n.most {
 			add("%s is %d: it must be between 1 and %d", n.name, n.value, n.most)
+		}
+	}
+	for _, kind := range slices.Sorted(maps.Keys(c.Providers)) {
+		if p := c.Providers[kind]; p.on() {
+			if err := p.check(kind); err != nil {
+				wrong = append(wrong, err)
+			}
 		}
 	}
 	if c.Dev {

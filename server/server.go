@@ -173,6 +173,9 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 	}
 	s.vouchers = newVouchers(s.provider)
 	s.known = wellknown.New(s.provider, s.keyring)
+	if err := s.configureProviders(ctx, sealer); err != nil {
+		return err
+	}
 	s.upstream, err = upstream.New(upstream.Config{
 		Store:    s.db.Upstream(),
 		Sealer:   sealer,

@@ -40,7 +40,7 @@ func (k key) env() string { return "MINTMARK_" + strings.ToUpper(strings.Replace
 
 // allKeys is the whole configuration.
 func allKeys() []key {
-	return []key{
+	return append([]key{
 		{path: "issuer", flag: "issuer", doc: "The address at which applications know this server: https://, a host, perhaps a path, no slash at the end. It can not be changed once applications have stored it.",
 			set: text(func(s *setting) *string { return &s.Issuer })},
 		{path: "listen", value: ":8080", flag: "listen", doc: "Where to listen for applications and people.",
@@ -103,7 +103,7 @@ func allKeys() []key {
 			set: func(s *setting, v string) error { return s.logLevel.UnmarshalText([]byte(v)) }},
 		{path: "log.format", value: "auto", flag: "log-format", doc: "text, json, or auto: text on a terminal, else json.",
 			set: choice(func(s *setting, v string) { s.logFormat = v }, "auto", "text", "json")},
-	}
+	}, providerKeys()...)
 }
 
 func text(field func(*setting) *string) func(*setting, string) error {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"mintmark/server"
 )
 
 // configure loads a configuration as `serve` does.
@@ -110,6 +112,30 @@ func TestListsInTheFile(t *testing.T) {
 	}
 	if len(s.TrustedProxies) != 2 || s.TrustedProxies[1].String() != "192.168.1.7/32" || !slices.Equal(s.FetchAllow, []string{"a", "b:1"}) {
 		t.Errorf("got %v %v", s.TrustedProxies, s.FetchAllow)
+	}
+}
+
+// docs/how-to/providers.md: a provider is on when its id and its secret are there.
+func TestProvidersInTheEnvironment(t *testing.T) {
+	p8 := filepath.Join(t.TempDir(), "apple.p8")
+	if err := os.WriteFile(p8, []byte("-----BEGIN\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := configure(t, "providers:\n  github:\n    host: git.example\n", []string{
+		"MINTMARK_PROVIDERS_GOOGLE_CLIENT_ID=g", "MINTMARK_PROVIDERS_GOOGLE_CLIENT_SECRET=s", "MINTMARK_PROVIDERS_DISCORD_CLIENT_ID=",
+		"MINTMARK_PROVIDERS_APPLE_CLIENT_ID=a", "MINTMARK_PROVIDERS_APPLE_CLIENT_SECRET_FILE=" + p8, "MINTMARK_PROVIDERS_APPLE_TEAM_ID=T", "MINTMARK_PROVIDERS_HOSTS=git.example",
+	})
+	want := map[string]server.ConfiguredProvider{
+		"google": {ClientID: "g", ClientSecret: "s"},
+		"github": {Options: map[string]string{"host": "git.example"}},
+		"apple":  {ClientID: "a", ClientSecret: "-----BEGIN", Options: map[string]string{"team_id": "T"}},
+	}
+	if err != nil || !reflect.DeepEqual(s.Providers, want) || !slices.Equal(s.ProviderHosts, []string{"git.example"}) {
+		t.Errorf("got %v %v %v", s.Providers, s.ProviderHosts, err)
+	}
+	_, err = configure(t, "", []string{"MINTMARK_PROVIDERS_GOGLE_CLIENT_ID=g"})
+	if err == nil || !strings.Contains(err.Error(), "did you mean MINTMARK_PROVIDERS_GOOGLE_CLIENT_ID?") {
+		t.Errorf("a provider that there is not: %v", err)
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"mintmark/internal/secret"
 	"mintmark/keys"
 	"mintmark/storage"
+	"mintmark/upstream"
 )
 
 func secretsCommand() *cobra.Command {
@@ -148,5 +150,36 @@ func rewrap(ctx context.Context, s *setting) error {
 	if err := ring.Load(ctx); err != nil {
 		return err
 	}
+	if err := rewrapProviders(ctx, db.Upstream(), sealer); err != nil {
+		return err
+	}
 	return ring.Rewrap(ctx, sealer)
+}
+
+// rewrapProviders seals the client secrets of the upstream providers. Each is bound to its row, and
+// only a secret that is still the one that was read is replaced: to do it again is safe.
+func rewrapProviders(ctx context.Context, rows storage.Providers, sealer *secret.Sealer) error {
+	all, err := rows.Providers(ctx)
+	if err != nil {
+		return err
+	}
+	sealed := map[string][]byte{}
+	for _, p := range all {
+		if len(p.SealedSecret) == 0 {
+			continue
+		}
+		plain, err := sealer.Open(p.SealedSecret, upstream.SecretAAD(p.ID))
+		if err != nil {
+			return fmt.Errorf("the secret of the provider %s can't be sealed again (give it a new one, or remove it): %w", p.Name, err)
+		}
+		sealed[p.ID] = sealer.Seal(plain, upstream.SecretAAD(p.ID))
+	}
+	for _, p := range all {
+		if is, ok := sealed[p.ID]; ok {
+			if _, err := rows.ResealProvider(ctx, p.ID, is, p.SealedSecret, time.Now()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
