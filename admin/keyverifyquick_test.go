@@ -2,16 +2,21 @@ package admin_test
 
 import (
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"mintmark/admin"
 	"mintmark/apikeys"
 )
 
 // The shorter way of keys/verify answers as the long one, byte for byte, which a parameter of
 // the media type leads to.
 func TestThereAreTwoWaysToAskAboutAKeyAndOneAnswer(t *testing.T) {
+	if n := reflect.TypeFor[admin.Verdict]().NumField(); n != 14 {
+		t.Errorf("a Verdict has %d members: appendPlain writes 14", n)
+	}
 	onEach(t, func(t *testing.T, op *operator) {
 		service, err := op.apiKeys.AddService(t.Context(), "robot", "", apikeys.By{})
 		must(t, err)

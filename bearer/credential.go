@@ -168,16 +168,31 @@ var carriers = map[string]bool{"access_token": true, "api_key": true, "apikey": 
 // anyInURL says whether there may be a credential in an address. Most have no query, and
 // nothing in their path that looks like a key.
 func (g *Guard) anyInURL(u *url.URL) bool {
-	if u.RawQuery == "" && u.User == nil {
-		found := false
-		for _, prefix := range g.KeyPrefixes {
-			found = found || strings.Contains(u.Path, prefix)
-		}
-		if !found {
-			return false
+	maybe := u.User != nil || mayCarry(u.RawQuery)
+	for _, prefix := range g.KeyPrefixes {
+		maybe = maybe || strings.Contains(u.Path, prefix) || strings.Contains(u.RawQuery, prefix)
+	}
+	return maybe && len(g.inURL(u)) > 0
+}
+
+// mayCarry says whether a query has something escaped in it, or a parameter that ends like one
+// of the carriers.
+func mayCarry(query string) bool {
+	last := byte(0)
+	for i := range len(query) {
+		switch c := query[i]; c {
+		case '%':
+			return true
+		case '=', '&', ';':
+			if last == 'y' || last == 'n' {
+				return true
+			}
+			last = c
+		default:
+			last = c | 0x20 // in lower case
 		}
 	}
-	return u.User != nil || len(g.inURL(u)) > 0
+	return last == 'y' || last == 'n'
 }
 
 // inURL returns the credentials in an address, the first few of them.

@@ -146,7 +146,7 @@ func plainID(id string) bool {
 func admit(r *http.Request) error {
 	path := r.URL.Path
 	switch {
-	case !utf8.ValidString(path) || strings.ContainsFunc(path, func(c rune) bool { return c < ' ' || c == 0x7f }):
+	case !printableASCII(path) && (!utf8.ValidString(path) || strings.ContainsFunc(path, func(c rune) bool { return c < ' ' || c == 0x7f })):
 		return errBadPath
 	case !cleanPath(path):
 		return errNotFound
@@ -154,11 +154,26 @@ func admit(r *http.Request) error {
 	return nil
 }
 
+// printableASCII is what nearly every path is.
+func printableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // cleanPath says whether a path begins with a slash and has no empty, "." or ".." segment. A
 // slash at the end is all right.
 func cleanPath(path string) bool {
-	return strings.HasPrefix(path, "/") && !strings.Contains(path, "//") &&
-		!strings.Contains(path+"/", "/./") && !strings.Contains(path+"/", "/../")
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") {
+		return false
+	}
+	if !strings.Contains(path, "/.") {
+		return true
+	}
+	return !strings.Contains(path+"/", "/./") && !strings.Contains(path+"/", "/../")
 }
 
 // finish writes the log line, after turning a panic into an answer.
