@@ -41,6 +41,8 @@ var prices = map[string]price{
 	"introspection of an API key":                            {0, 0},
 	"introspection of a token from an API key":               {1, 1},
 	"userinfo, with a token from an API key":                 {1, 1},
+	"forward auth and keys/verify, a key that was seen":      {0, 0},
+	"forward auth, a token":                                  {1, 1},
 
 	"an authorization request of a stranger":                 {0, 0},
 	"the sign-in page of a request":                          {0, 0},
@@ -93,6 +95,7 @@ func (m *meter) pay(name string, want int, method, target string, form url.Value
 func (m *meter) send(want int, method, target string, form url.Values, authorization ...string) *httptest.ResponseRecorder {
 	m.t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(form.Encode()))
+	r.RemoteAddr = "127.0.0.1:1" // from elsewhere, a key in clear text would be refused
 	if method == "POST" {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
@@ -233,6 +236,10 @@ func (m *meter) keys() {
 	m.pay("introspection of an API key", 200, "POST", "/introspect", url.Values{"token": {token.Reveal()}}, basic)
 	m.pay("introspection of a token from an API key", 200, "POST", "/introspect", url.Values{"token": {access}}, basic)
 	m.pay("userinfo, with a token from an API key", 403, "GET", "/userinfo", nil, "Bearer "+access)
+	m.pay("forward auth and keys/verify, a key that was seen", 200, "GET", "/auth/verify?scope=a", nil, "ApiKey "+token.Reveal())
+	m.pay("forward auth and keys/verify, a key that was seen", 401, "GET", "/auth/verify", nil, "ApiKey "+forged)
+	m.pay("forward auth and keys/verify, a key that was seen", 403, "POST", "/api/v1/keys/verify", nil, "ApiKey "+token.Reveal())
+	m.pay("forward auth, a token", 200, "GET", "/auth/verify?scope=a", nil, "Bearer "+access)
 }
 
 func (m *meter) people() {
