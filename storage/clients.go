@@ -204,12 +204,12 @@ func (s registry) EnableClient(ctx context.Context, id string, now time.Time) er
 
 // RemoveClient implements [issuer.Registry].
 func (s registry) RemoveClient(ctx context.Context, id string, now time.Time) error {
-	return s.db.try(unhurried(ctx), issuer.ErrNotFound,
+	return s.db.try(ctx, issuer.ErrNotFound,
 		do(`DELETE FROM clients WHERE id = $1`, id),
 		do(`DELETE FROM consents WHERE client_id = $1`, id),
-		do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'client removed'
+		unhurried(do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'client removed'
 			WHERE client_id = $1 AND revoked_at = 0`,
-			id, now),
+			id, now)),
 		s.db.goneFrom("clients", revocations.Client, id, now),
 		s.db.changed(ClientChange, id, now))
 }

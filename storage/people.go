@@ -186,7 +186,7 @@ func (s people) EnableAccount(ctx context.Context, id string, now time.Time) err
 // RemoveAccount implements [accounts.Store].
 func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) error {
 	var there int64
-	n, err := s.db.write(unhurried(ctx),
+	n, err := s.db.write(ctx,
 		adminsTurn(),
 		do(`DELETE FROM accounts
 			WHERE id = $1
@@ -202,10 +202,10 @@ func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) err
 		do(`DELETE FROM consents
 			WHERE account_id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1)`,
 			id),
-		do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'account removed'
+		unhurried(do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = 'account removed'
 			WHERE account_id = $1 AND revoked_at = 0
 			AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1)`,
-			id, now),
+			id, now)),
 		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id),
 		s.db.goneFrom("accounts", revocations.Account, id, now),
 		s.db.changed(OwnerChange, id, now))

@@ -121,7 +121,7 @@ func pause(ctx context.Context, try int) error {
 // send sends a verb as one batch. Its statements are one transaction, because there is one
 // Sync at their end: PostgreSQL commits there, and answers afterwards.
 func send(ctx context.Context, pool *pgxpool.Pool, verb []statement) ([]int64, error) {
-	end := time.Now().Add(budget(ctx))
+	end := time.Now().Add(budget(verb))
 	conn, err := acquire(ctx, pool, end)
 	if err != nil {
 		return nil, err
@@ -163,7 +163,7 @@ func acquire(ctx context.Context, pool *pgxpool.Pool, end time.Time) (*pgxpool.C
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case short.Err() != nil:
-		return nil, fmt.Errorf("storage: %w: no connection to PostgreSQL within %s", ErrUnavailable, budget(ctx))
+		return nil, fmt.Errorf("storage: %w: no connection to PostgreSQL in time", ErrUnavailable)
 	}
 	return nil, err
 }

@@ -18,18 +18,12 @@ const (
 	farewell       = 500 * time.Millisecond  // for taking leave of a connection that does not answer
 )
 
-type unhurriedKey struct{}
-
-// unhurried is the context of a verb that may change very many rows: of a client with a million
-// people, or what a whole day has left behind.
-func unhurried(ctx context.Context) context.Context {
-	return context.WithValue(ctx, unhurriedKey{}, true)
-}
-
 // budget is how long a verb may take.
-func budget(ctx context.Context) time.Duration {
-	if ctx.Value(unhurriedKey{}) != nil {
-		return longTimeout
+func budget(verb []statement) time.Duration {
+	for _, s := range verb {
+		if s.long {
+			return longTimeout
+		}
 	}
 	return verbTimeout
 }

@@ -39,7 +39,7 @@ func (db *DB) Purge(ctx context.Context, now time.Time, batch int) (deleted int6
 				SELECT change_id, copy_id FROM confirmations WHERE at <= $1 LIMIT $2)`, now.Add(-confirmationsKept), batch),
 		do(`DELETE FROM copies WHERE expires <= $1`, now),
 	} {
-		n, err := db.write(unhurried(ctx), s)
+		n, err := db.write(ctx, unhurried(s))
 		if err != nil {
 			return deleted, err
 		}

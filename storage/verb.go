@@ -19,6 +19,7 @@ type statement struct {
 	args []any
 	each func(row) error // gets the rows of a query; may be called again if the verb is tried again
 	lock bool            // takes row locks that SQLite, which writes one verb at a time, does not need
+	long bool            // may change very many rows: its verb is waited for longer
 }
 
 // do is a statement whose answer is how many rows it changed.
@@ -36,6 +37,13 @@ func ask(dest into, sql string, args ...any) statement {
 // a transaction of PostgreSQL can condition on a row that another is just changing.
 func lock(sql string, args ...any) statement {
 	return statement{sql: sql, args: bind(args), each: func(row) error { return nil }, lock: true}
+}
+
+// unhurried is a statement that may change very many rows: of a client with a million people, or
+// what a whole day has left behind.
+func unhurried(s statement) statement {
+	s.long = true
+	return s
 }
 
 // An engine is a database that can run verbs. There are two, and they are all that differs.
