@@ -171,8 +171,11 @@ func TestHeadersAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("X-Long", strings.Repeat("x", 2*maxHeader))
-	if resp, err := http.DefaultClient.Do(r); err == nil && resp.StatusCode != 431 {
-		t.Errorf("RFC 6585 5: got %d", resp.StatusCode)
+	if resp, err := http.DefaultClient.Do(r); err == nil {
+		resp.Body.Close()
+		if resp.StatusCode != 431 {
+			t.Errorf("RFC 6585 5: got %d", resp.StatusCode)
+		}
 	}
 	stop()
 	if err := <-ended; err != nil {
