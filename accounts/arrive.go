@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -142,7 +143,7 @@ func (d *Directory) receive(ctx context.Context, p upstream.Provider, i upstream
 		if err := d.Store.AddLink(ctx, l, maxLinks, true); err != nil {
 			return Account{}, false, err
 		}
-		a, err := d.takeRole(ctx, x.owner, l, p, i, now)
+		a, err := d.takeRole(ctx, d.complete(ctx, x.owner, i, now), l, p, i, now)
 		return a, false, err
 	case prove:
 		return Account{}, false, &MustProve{x.owner.ID}
@@ -202,6 +203,31 @@ func (d *Directory) newcomer(p upstream.Provider, i upstream.Identity, x arrival
 	}
 	a.Claims = usable(i.Claims)
 	return a
+}
+
+// complete fills in what nobody has said yet of an account that was made for somebody, now that they
+// are here, and their address is verified. What is there stays. They have arrived, whether this
+// can be remembered or not.
+func (d *Directory) complete(ctx context.Context, a Account, i upstream.Identity, now time.Time) Account {
+	c := Change{Verified: new(true), At: now, Was: a.UpdatedAt}
+	if a.Name == "" && i.Name != "" && text(i.Name, 200, false) == "" {
+		c.Name = &i.Name
+	}
+	theirs, err := object(usable(i.Claims))
+	ours, unread := object(a.Claims)
+	if err == nil && (unread == nil || len(a.Claims) == 0) {
+		maps.DeleteFunc(theirs, func(name string, _ json.RawMessage) bool { return ours[name] != nil })
+		c.Claims, err = json.Marshal(theirs)
+	}
+	var full Account
+	if err == nil {
+		full, err = d.Set(ctx, a.ID, c)
+	}
+	if err != nil {
+		d.log().WarnContext(ctx, "an account that was waited for is not completed", "account", a.ID, "err", err)
+		return a
+	}
+	return full
 }
 
 // usable returns those of the claims that a person of ours can have. What a provider says in

@@ -161,15 +161,23 @@ func TestTheInvitedTakeWhatWaitsForThem(t *testing.T) {
 	story(t, func(t *testing.T, h *house, open func() *house) {
 		p := h.provider(func(p *upstream.Provider) { p.SignUp = upstream.SignUpInvite })
 		stranger := h.provider(func(p *upstream.Provider) { p.SignUp, p.Authoritative = upstream.SignUpInvite, nil })
-		eve := h.add(accounts.New{Email: "eve@corp.example", Role: "admin"})
+		eve := h.add(accounts.New{Email: "eve@corp.example", Role: "admin", Claims: json.RawMessage(`{"website":"https://own.example"}`)})
 		h.refused(accounts.ErrTaken, stranger, from(stranger, "1", "eve@corp.example"))
 		h.refused(accounts.ErrNotInvited, p, from(p, "2", "mallory@corp.example"))
 		unproved := from(p, "3", "eve@corp.example")
 		unproved.EmailVerified = false
 		h.refused(accounts.ErrNotInvited, p, unproved)
 
-		if a := h.arrives(p, from(p, "1", "eve@corp.example")); a.ID != eve.ID || a.Role != "admin" {
-			t.Errorf("she is %+v", a)
+		// What nobody had said of her, the provider does; what is there stays.
+		i := from(p, "1", "eve@corp.example")
+		i.Name, i.Claims = "Eve", json.RawMessage(`{"website":"https://theirs.example","nickname":"evie","birthdate":"soon"}`)
+		a := h.arrives(p, i)
+		if a.ID != eve.ID || a.Role != "admin" || !a.EmailVerified || a.Name != "Eve" || string(a.Claims) != `{"nickname":"evie","website":"https://own.example"}` {
+			t.Errorf("she is %+v %s", a, a.Claims)
+		}
+		i.Name, i.Claims = "Mallory", json.RawMessage(`{"locale":"de"}`)
+		if again := h.arrives(p, i); again.Name != "Eve" || string(again.Claims) != string(a.Claims) {
+			t.Errorf("the next time she is %+v %s", again, again.Claims)
 		}
 		h.refused(accounts.ErrTaken, p, from(p, "4", "eve@corp.example")) // it does not wait any more
 

@@ -210,7 +210,11 @@ func (a *api) addProvider(ctx context.Context, in *addProviderInput) (*providerO
 		return nil, err
 	}
 	if !in.Body.Unchecked {
-		if err := a.Upstream.Look(ctx, p, now); err != nil {
+		err := a.Upstream.Look(ctx, p, now)
+		if e, ok := errors.AsType[*upstream.Invalid](err); ok {
+			return nil, wrong(e.Field, e.Problem+" (if it is there later: say unchecked)")
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -91,13 +91,18 @@ func (s Providers) SetProvider(ctx context.Context, is, was upstream.Provider, e
 }
 
 // RemoveProvider forgets a provider and the identities that name it, or returns [upstream.ErrNotFound].
+// The identity stays of whoever has no other way in: their account was somebody's, and must not look
+// like one that was made for whoever comes first.
 func (s Providers) RemoveProvider(ctx context.Context, id string, e apikeys.Event) error {
 	return s.db.try(ctx, upstream.ErrNotFound,
 		// Of any number who remove it, the one who still finds it here does.
 		do(`UPDATE providers SET event = $2 WHERE id = $1`, id, e.ID),
 		audited("providers", e),
 		do(`DELETE FROM providers WHERE id = $1`, id),
-		do(`DELETE FROM identities WHERE provider_id = $1 AND NOT EXISTS (SELECT 1 FROM providers WHERE id = $1)`, id),
+		unhurried(do(`DELETE FROM identities
+			WHERE provider_id = $1 AND NOT EXISTS (SELECT 1 FROM providers WHERE id = $1)
+			AND (EXISTS (SELECT 1 FROM accounts a WHERE a.id = identities.account_id AND a.password_hash <> '')
+				OR EXISTS (SELECT 1 FROM identities o WHERE o.account_id = identities.account_id AND o.provider_id <> $1))`, id)),
 		s.db.changed(ProviderChange, id, e.At))
 }
 

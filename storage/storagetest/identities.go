@@ -150,7 +150,8 @@ func anIdentityIsOnePerson(t *testing.T, w *world) {
 	_, err = w.people.Account(w.ctx, b.ID)
 	w.wants(accounts.ErrNotFound, err)
 
-	// Who is removed leaves nothing behind, and so does a provider.
+	// Who is removed leaves nothing behind, and so does a provider, but for those whose only way it was:
+	// their account is not one that waits for somebody.
 	w.must(w.people.RemoveAccount(w.ctx, a.ID, w.now))
 	_, _, err = w.people.Linked(w.ctx, p.ID, "ada", "", w.now)
 	w.wants(accounts.ErrNotFound, err)
@@ -158,7 +159,17 @@ func anIdentityIsOnePerson(t *testing.T, w *world) {
 	w.must(w.upstream.RemoveProvider(w.ctx, p.ID, w.event("provider.remove", p.ID, 0)))
 	links, err := w.people.Links(w.ctx, b.ID)
 	w.must(err)
-	w.same([]accounts.Link{}, links)
+	w.same([]accounts.Link{w.linkOf(p, "bob", b.ID)}, links)
+	third := w.provider()
+	w.wants(accounts.ErrNotFound, w.people.AddLink(w.ctx, w.linkOf(third, "bob", b.ID), 20, true))
+	known := w.account()
+	w.must(w.people.AddLink(w.ctx, w.linkOf(third, "known", known.ID), 20, false))
+	w.must(w.people.AddLink(w.ctx, w.linkOf(third, "bob", b.ID), 20, false))
+	w.must(w.upstream.RemoveProvider(w.ctx, third.ID, w.event("provider.remove", third.ID, 0)))
+	for _, gone := range []string{"known", "bob"} {
+		_, _, err = w.people.Linked(w.ctx, third.ID, gone, "", w.now)
+		w.wants(accounts.ErrNotFound, err)
+	}
 }
 
 func linksAreAdded(t *testing.T, w *world) {
