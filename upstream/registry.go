@@ -46,6 +46,7 @@ type Registry struct {
 	flight singleflight.Group
 	mu     sync.Mutex
 	list   []Provider // by name; nil: not read yet
+	shown  []Provider // the last that was read, for a page that can't wait
 	at     time.Time  // when it was read
 	heard  time.Time  // until when every change was forgotten
 	age    uint64     // grows with Forget, so that what was being read meanwhile is not kept
@@ -77,12 +78,25 @@ func New(c Config) (*Registry, error) {
 	return &Registry{Config: c, secure: u.Scheme == "https", connections: map[string]*connection{}}, nil
 }
 
-// Enabled returns the providers with which people may sign in, by name. What it returns may be
-// a second old, and is not to be changed.
+// pagePatience is how long a page waits for the database before it shows what it showed last.
+const pagePatience = 250 * time.Millisecond
+
+// Enabled returns the providers to show to people who sign in, by name. What it returns may be
+// a second old, or as old as the database is away: a page is always there. It is not to be changed.
 func (g *Registry) Enabled(ctx context.Context, now time.Time) ([]Provider, error) {
-	all, err := g.all(ctx, now)
+	short, cancel := context.WithTimeout(ctx, pagePatience)
+	defer cancel()
+	all, err := g.all(short, now)
 	if err != nil {
-		return nil, err
+		g.mu.Lock()
+		all = g.shown
+		g.mu.Unlock()
+		if all == nil {
+			all, err = g.all(ctx, now)
+			if err != nil {
+				return nil, err
+			}
+		}
 	}
 	enabled := make([]Provider, 0, len(all))
 	for _, p := range all {
@@ -140,11 +154,16 @@ func (g *Registry) all(ctx context.Context, now time.Time) ([]Provider, error) {
 	if list != nil && (now.Sub(at) < listAge || now.Sub(heard) < listAge) {
 		return list, nil
 	}
-	v, err, _ := g.flight.Do("", func() (any, error) { return g.read(context.WithoutCancel(ctx), now) })
-	if err != nil {
-		return nil, err
+	read := g.flight.DoChan("", func() (any, error) { return g.read(context.WithoutCancel(ctx), now) })
+	select {
+	case r := <-read:
+		if r.Err != nil {
+			return nil, r.Err
+		}
+		return r.Val.([]Provider), nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
-	return v.([]Provider), nil
 }
 
 // read reads the list and keeps it.
@@ -164,6 +183,7 @@ func (g *Registry) read(ctx context.Context, now time.Time) ([]Provider, error) 
 	defer g.mu.Unlock()
 	if age == g.age && !now.Before(g.at) {
 		g.list, g.at = list, now
+		g.shown = list
 	}
 	g.drop(list)
 	return list, nil

