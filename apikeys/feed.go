@@ -2,7 +2,6 @@ package apikeys
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -56,7 +55,6 @@ func (r *Registry) Flush(ctx context.Context) error {
 	c := r.cached()
 	c.flushing.Lock()
 	defer c.flushing.Unlock()
-	settled := c.settle(ctx, false)
 	uses := append(c.unwritten, c.flush()...)
 	c.unwritten = nil
 	for len(uses) > 0 {
@@ -67,10 +65,5 @@ func (r *Registry) Flush(ctx context.Context) error {
 		}
 		uses = uses[n:]
 	}
-	return settled
-}
-
-// Settle is the last Flush: it gives back everything that this copy borrowed of quotas, too.
-func (r *Registry) Settle(ctx context.Context) error {
-	return errors.Join(r.Flush(ctx), r.cached().settle(ctx, true))
+	return nil
 }

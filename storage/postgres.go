@@ -53,6 +53,12 @@ func openPostgres(ctx context.Context, url string, o Options) (engine, error) {
 	if _, given := config.ConnConfig.RuntimeParams["application_name"]; !given {
 		config.ConnConfig.RuntimeParams["application_name"] = "mintmark"
 	}
+	p := &postgresDB{log: o.Log}
+	believed(config, func() {
+		if pool := p.pool.Load(); pool != nil {
+			pool.Reset()
+		}
+	})
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("storage: %w: %v", ErrUnavailable, err)
@@ -63,7 +69,6 @@ func openPostgres(ctx context.Context, url string, o Options) (engine, error) {
 		return nil, fmt.Errorf("storage: %w: PostgreSQL at %s, port %d, database %q, user %q does not let us in: %v; check that it runs and that the URL is right",
 			ErrUnavailable, c.Host, c.Port, c.Database, c.User, lastLine(err))
 	}
-	p := &postgresDB{log: o.Log}
 	p.pool.Store(pool)
 	return p, nil
 }
@@ -146,10 +151,26 @@ func send(ctx context.Context, pool *pgxpool.Pool, verb []statement) ([]int64, e
 	if closing := results.Close(); err == nil {
 		err = closing
 	}
+	if err == nil {
+		err = doubt(conn.Conn().PgConn())
+	}
+	if errors.Is(err, errOnlyReads) || sqlState(err) == readOnly {
+		// So do all the others: a server does not become a standby without ending its connections,
+		// but it can be told to only read.
+		part(ctx, conn)
+		pool.Reset()
+	}
 	if err != nil {
 		return nil, err
 	}
 	return affected, nil
+}
+
+// part closes a connection that is not to be used again.
+func part(ctx context.Context, conn *pgxpool.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, farewell)
+	defer cancel()
+	_ = conn.Conn().Close(ctx)
 }
 
 // acquire waits for a free connection: if there is none we are overloaded, or the database is away.

@@ -14,7 +14,7 @@ import (
 const (
 	verbTimeout    = 1800 * time.Millisecond // for a connection and the verb, together
 	longTimeout    = 20 * time.Second        // for a verb that may change very many rows
-	connectTimeout = 1800 * time.Millisecond // for a new connection; connect_timeout of the URL wins
+	connectTimeout = 1800 * time.Millisecond // for a new connection, whichever server of the URL it leads to; connect_timeout of the URL wins
 	farewell       = 500 * time.Millisecond  // for taking leave of a connection that does not answer
 )
 
@@ -37,7 +37,7 @@ func budget(verb []statement) time.Duration {
 func impatient(config *pgxpool.Config) {
 	c := config.ConnConfig
 	if c.ConnectTimeout == 0 {
-		c.ConnectTimeout = connectTimeout
+		c.ConnectTimeout = connectTimeout / time.Duration(servers(c)) // pgx gives each as much
 	}
 	dial := c.DialFunc
 	c.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {

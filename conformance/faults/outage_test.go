@@ -42,6 +42,9 @@ func notReady(t *testing.T, c *client, away time.Duration) {
 	if away > 2*time.Second && got.Status != http.StatusServiceUnavailable || got.took > promptly {
 		t.Errorf("ready after the database was away for %s: %d %s", away.Round(time.Millisecond), got.Status, got.Broken)
 	}
+	if got.Status == http.StatusServiceUnavailable && got.Retry == "" {
+		t.Error("not ready, and no word of when to come back")
+	}
 }
 
 // backWithin waits until a refresh succeeds again.

@@ -22,10 +22,10 @@ import (
 // Sync at the end, at which PostgreSQL commits. To hold that Sync, or to lose what comes after
 // it, is to make the outcome unknown.
 type Proxy struct {
-	to       *url.URL // the database
 	listener net.Listener
 
 	mu     sync.Mutex
+	to     *url.URL // the database
 	links  map[*link]bool
 	rule   Rule
 	opened chan struct{} // closed while nothing is held
@@ -62,16 +62,13 @@ const (
 // NewProxy listens on this machine and leads to a database.
 func NewProxy(t testing.TB, database string) *Proxy {
 	t.Helper()
-	to, err := url.Parse(database)
-	if err != nil {
-		t.Fatal(err)
-	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{to: to, listener: l, links: map[*link]bool{}, opened: make(chan struct{})}
+	p := &Proxy{listener: l, links: map[*link]bool{}, opened: make(chan struct{})}
 	close(p.opened)
+	p.Lead(t, database)
 	t.Cleanup(func() {
 		l.Close()
 		p.Set(Rule{})
@@ -81,8 +78,22 @@ func NewProxy(t testing.TB, database string) *Proxy {
 	return p
 }
 
+// Lead makes new connections lead to another database.
+func (p *Proxy) Lead(t testing.TB, database string) {
+	t.Helper()
+	to, err := url.Parse(database)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = to
+}
+
 // URL is the address of the database through the proxy.
 func (p *Proxy) URL() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	at := *p.to
 	at.Host, at.RawQuery = p.listener.Addr().String(), "sslmode=disable"
 	return at.String()
@@ -90,10 +101,13 @@ func (p *Proxy) URL() string {
 
 // dial connects to the database: to a Unix socket if its URL names the folder of one.
 func (p *Proxy) dial() (net.Conn, error) {
-	if folder := p.to.Query().Get("host"); strings.HasPrefix(folder, "/") {
+	p.mu.Lock()
+	to := p.to
+	p.mu.Unlock()
+	if folder := to.Query().Get("host"); strings.HasPrefix(folder, "/") {
 		return net.Dial("unix", filepath.Join(folder, ".s.PGSQL.5432"))
 	}
-	return net.Dial("tcp", p.to.Host)
+	return net.Dial("tcp", to.Host)
 }
 
 // Set changes the rule. What an older one has held is let go.
@@ -181,6 +195,9 @@ func (l *link) reset() {
 func (p *Proxy) serve(client *net.TCPConn) {
 	server, err := p.dial()
 	if err != nil {
+		if rule, opened := p.current(); rule.Hole {
+			<-opened // out of a hole nobody says that nobody is there
+		}
 		client.SetLinger(0)
 		client.Close() // the server is away: as good as refused
 		return
@@ -300,7 +317,7 @@ func (l *link) sync(m []byte, batch string) bool {
 func (l *link) back() {
 	for {
 		m, err := readMessage(l.server, false)
-		if err != nil || l.wait() != nil {
+		if l.wait() != nil || err != nil { // nor does the end of the server come out of a hole
 			return
 		}
 		l.mu.Lock()

@@ -23,6 +23,19 @@ type Cluster struct {
 // the test is skipped, as in [Postgres].
 func StartCluster(t testing.TB) *Cluster {
 	t.Helper()
+	c := newCluster(t)
+	initdb := program(c.dir, filepath.Join(c.bin, "initdb"),
+		"-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
+	if out, err := initdb.CombinedOutput(); err != nil {
+		t.Fatalf("initdb: %v\n%s", err, out)
+	}
+	c.Start(t)
+	return c
+}
+
+// newCluster makes a folder for a cluster, which ends with the test.
+func newCluster(t testing.TB) *Cluster {
+	t.Helper()
 	bin := findPrograms()
 	switch {
 	case bin == "" && os.Getenv("MINTMARK_REQUIRE_POSTGRES") == "1":
@@ -41,12 +54,6 @@ func StartCluster(t testing.TB) *Cluster {
 		t.Fatal(err)
 	}
 	c := &Cluster{dir: dir, bin: bin}
-	initdb := program(dir, filepath.Join(bin, "initdb"),
-		"-D", c.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions")
-	if out, err := initdb.CombinedOutput(); err != nil {
-		t.Fatalf("initdb: %v\n%s", err, out)
-	}
-	c.Start(t)
 	t.Cleanup(c.stop)
 	return c
 }
