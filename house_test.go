@@ -36,6 +36,7 @@ var may = [][]string{
 	{"conformance", "internal/secret", "storage", "storage/storagetest", "server"},
 	{"conformance/browser", "conformance", "storage", "storage/storagetest", "server"},
 	{"conformance/clients", "conformance", "storage/storagetest"},
+	{"conformance/providers", "conformance", "storage/storagetest"},
 	{"conformance/oidf", "conformance"},
 	{"conformance/load", "conformance", "storage/storagetest"},
 	{"conformance/faults", "conformance", "storage", "storage/storagetest", "server"},

@@ -82,6 +82,19 @@ func (p *Person) On(s *Server) *Person {
 	return &moved
 }
 
+// Clone returns another browser with the cookies that this one would send to an address: what
+// somebody has who copied them.
+func (p *Person) Clone(address string) *Person {
+	p.t.Helper()
+	to, err := url.Parse(address)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	q := NewPerson(p.t, p.Email)
+	q.http.Jar.SetCookies(to, p.http.Jar.Cookies(to))
+	return q
+}
+
 type via struct {
 	to   *Server
 	next http.RoundTripper
@@ -180,14 +193,7 @@ func (p *Person) Submit(page Page, button string, values ...string) Page {
 		target.RawQuery = fields.Encode()
 		return p.Visit(target.String())
 	}
-	r, err := http.NewRequest("POST", target.String(), strings.NewReader(fields.Encode()))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Origin", page.URL.Scheme+"://"+page.URL.Host)
-	r.Header.Set("Sec-Fetch-Site", "same-origin")
-	return p.do(r)
+	return p.send(page, target.String(), fields)
 }
 
 // Follow signs in, consents and posts form_post pages until the browser shows something
@@ -300,4 +306,57 @@ func hasAttr(n *html.Node, name string) bool {
 		}
 	}
 	return false
+}
+
+// SubmitFirst sends the first form of a page, which may be of somebody else, with the given values
+// filled in: what a person does who sees one form and one button.
+func (p *Person) SubmitFirst(page Page, values ...string) Page {
+	p.t.Helper()
+	var form *html.Node
+	walk(parse(page), func(n *html.Node) {
+		if n.Data == "form" && form == nil {
+			form = n
+		}
+	})
+	if form == nil {
+		p.t.Fatalf("no form on %s (%d):\n%s", page.URL, page.Status, page.Body)
+	}
+	fields := fieldsOf(form)
+	for i := 0; i+1 < len(values); i += 2 {
+		fields.Set(values[i], values[i+1])
+	}
+	return p.send(page, attr(form, "action"), fields)
+}
+
+// Click follows the link with an id.
+func (p *Person) Click(page Page, id string) Page {
+	p.t.Helper()
+	href := ""
+	walk(parse(page), func(n *html.Node) {
+		if attr(n, "id") == id {
+			href = attr(n, "href")
+		}
+	})
+	to, err := page.URL.Parse(href)
+	if err != nil || href == "" {
+		p.t.Fatalf("no link #%s on %s (%d):\n%s", id, page.URL, page.Status, page.Body)
+	}
+	return p.Visit(to.String())
+}
+
+// send posts a form of the page that is shown.
+func (p *Person) send(page Page, action string, fields url.Values) Page {
+	p.t.Helper()
+	target, err := page.URL.Parse(action)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r, err := http.NewRequest("POST", target.String(), strings.NewReader(fields.Encode()))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", page.URL.Scheme+"://"+page.URL.Host)
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return p.do(r)
 }

@@ -121,7 +121,8 @@ func (g *Registry) authorizationURL(p *Provider, known places, a *attempt, state
 	if hint := a.LoginHint; k.connect && hint != "" && len(hint) <= maxText && !strings.ContainsFunc(hint, unprintable) {
 		q.Set("login_hint", hint)
 	}
-	if slices.Contains([]string{"login", "consent", "select_account"}, a.Prompt) {
+	switch {
+	case a.Prompt == "login" && k.connect, a.Prompt == "consent", a.Prompt == "select_account" && k.chooses:
 		q.Set("prompt", a.Prompt)
 	}
 	if locales := strings.Join(a.Locales, " "); k.connect && locales != "" && len(locales) <= maxText {

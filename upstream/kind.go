@@ -22,6 +22,8 @@ type kind struct {
 	scopes []string
 	// options that there are, with their defaults; required is without one.
 	options map[string]string
+	// chooses says that it knows prompt=select_account. Others refuse a prompt that they don't know.
+	chooses bool
 	// secret says that there is no signing in without.
 	secret bool
 	// inBody sends the client secret in the body, as it wants it there.
@@ -59,7 +61,7 @@ const required = "\x00"
 var kinds = map[string]*kind{
 	// https://developers.google.com/identity/openid-connect/openid-connect
 	"google": {
-		title: "Google", connect: true, secret: true,
+		title: "Google", connect: true, secret: true, chooses: true,
 		issuer:   "https://accounts.google.com",
 		scopes:   []string{"openid", "email", "profile"},
 		keep:     url.Values{"access_type": {"offline"}, "prompt": {"consent"}},
@@ -99,7 +101,7 @@ var kinds = map[string]*kind{
 	// email may be anything that an administrator of any tenant wrote there (nOAuth, 2023): it
 	// counts as verified only with xms_edov, which says that the tenant owns the domain.
 	"microsoft": {
-		title: "Microsoft", connect: true, secret: true, inBody: true,
+		title: "Microsoft", connect: true, secret: true, inBody: true, chooses: true,
 		options:  map[string]string{"tenant": "common"},
 		issuer:   "https://login.microsoftonline.com/{tenant}/v2.0",
 		scopes:   []string{"openid", "profile", "email"},
