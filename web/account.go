@@ -197,7 +197,7 @@ func (s *Site) listLinked(r *http.Request, page *accountPage, a accounts.Account
 			Since: at(l.LinkedAt), Used: at(l.LastUsedAt), Off: true}
 		for _, p := range able {
 			if p.ID == l.ProviderID {
-				shown.Title, shown.Off = label(p), false
+				shown.Title, shown.Off = p.Label(), false
 			}
 		}
 		page.Linked = append(page.Linked, shown)

@@ -58,7 +58,7 @@ func (s *Site) askProof(w http.ResponseWriter, r *http.Request, p upstream.Provi
 }
 
 func (s *Site) provePage(p upstream.Provider, i upstream.Identity, to upstream.Purpose, sealed string) provePage {
-	return provePage{frame: s.frame("You have an account here"), Provider: label(p), Email: i.Email, Arrival: sealed,
+	return provePage{frame: s.frame("You have an account here"), Provider: p.Label(), Email: i.Email, Arrival: sealed,
 		Action: s.path(PathLogin) + "/" + p.Name + "/prove", Another: s.loginPath(to, true)}
 }
 

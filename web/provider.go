@@ -1,7 +1,6 @@
 package web
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"mime"
@@ -212,7 +211,7 @@ func (s *Site) buttons(all []upstream.Provider, to upstream.Purpose, again bool)
 		if again {
 			address = withQuery(s.path(PathLogin)+"/"+p.Name, url.Values{"return_to": {to.Return}, "again": {"1"}})
 		}
-		shown = append(shown, provider{Name: p.Name, Title: label(p), Address: address})
+		shown = append(shown, provider{Name: p.Name, Title: p.Label(), Address: address})
 	}
 	return shown
 }
@@ -247,5 +246,3 @@ func saysWhen(p upstream.Provider) bool {
 	return p.Kind != "github" && p.Kind != "discord" && p.Kind != "oauth2"
 }
 
-// label is what people call a provider.
-func label(p upstream.Provider) string { return cmp.Or(p.Title, p.Name) }
