@@ -245,4 +245,3 @@ func named(all []upstream.Provider, name string) (upstream.Provider, bool) {
 func saysWhen(p upstream.Provider) bool {
 	return p.Kind != "github" && p.Kind != "discord" && p.Kind != "oauth2"
 }
-
