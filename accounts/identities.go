@@ -37,7 +37,8 @@ type Links interface {
 	AddLink(ctx context.Context, l Link, most int, untouched bool) error
 	// Links lists the links of an account, the oldest first.
 	Links(ctx context.Context, accountID string) ([]Link, error)
-	// RemoveLink takes a link away, or returns [ErrNotFound]; or [ErrLastWay] if the account would
+	// RemoveLink takes a link away, with the role that the provider's rules gave by it (unless the account
+	// is the last administrator), or returns [ErrNotFound]; or [ErrLastWay] if the account would
 	// have neither a password nor a link to an enabled provider. Of any number of callers who
 	// between them would take every way, one is refused.
 	RemoveLink(ctx context.Context, accountID, providerID, subject string) error

@@ -59,7 +59,7 @@ func (a *api) caller(w http.ResponseWriter, r *http.Request, scope string, known
 }
 
 // ownKey says whether a key may have a scope of ours: a key of the instance, and one of a
-// service that only asks about other keys or hears what is revoked.
+// service that only asks about other keys, reports them, or hears what is revoked.
 func ownKey(p bearer.Principal, scope string) bool {
 	owner := apikeys.OwnerType(p)
 	return owner == apikeys.OwnerInstance || owner == apikeys.OwnerService && apikeys.ForServices(scope)

@@ -25,6 +25,8 @@ type Key struct {
 	Allow       []string        `json:"allow,omitempty" doc:"Networks that it may be used from"`
 	Deny        []string        `json:"deny,omitempty" doc:"Networks that it may not be used from"`
 	RateLimits  []string        `json:"rate_limits,omitempty" doc:"On each copy of the server: name:number/seconds"`
+	Quota       *Quota          `json:"quota,omitempty"`
+	IdleExpiry  int64           `json:"idle_expiry_seconds,omitempty" doc:"It is disabled when it was not used for so long"`
 	Metadata    json.RawMessage `json:"metadata,omitempty"`
 	CreatedAt   time.Time       `json:"created_at"`
 	CreatedBy   string          `json:"created_by,omitempty"`
@@ -49,13 +51,25 @@ func showAPIKey(now time.Time) func(apikeys.Key) Key {
 			Scopes: append([]string{}, k.Scopes...), Audience: k.Audience, Allow: k.Allow, Deny: k.Deny, RateLimits: k.Limits, Metadata: k.Metadata,
 			CreatedAt: k.CreatedAt, CreatedBy: k.CreatedBy, CreatedVia: k.CreatedVia, UpdatedAt: k.UpdatedAt, NotBefore: k.NotBefore,
 			RevokedAt: k.RevokedAt, Replaces: k.Replaces, ReplacedBy: k.ReplacedBy, GraceUntil: k.GraceUntil,
-			LastUsedAt: k.LastUsedAt, LastAddress: k.LastAddress, Uses: k.Uses, Version: k.Version,
+			IdleExpiry: int64(k.IdleExpiry / time.Second), LastUsedAt: k.LastUsedAt, LastAddress: k.LastAddress, Uses: k.Uses, Version: k.Version,
+		}
+		if k.Quota.ID != "" {
+			left, refill := k.Quota.Left(now)
+			shown.Quota = &Quota{k.Quota.ID, k.Quota.String(), left, refill}
 		}
 		if !k.ExpiresAt.IsZero() {
 			shown.ExpiresAt = &k.ExpiresAt
 		}
 		return shown
 	}
+}
+
+// A Quota is how much the keys that have it may be used.
+type Quota struct {
+	ID        string    `json:"id" doc:"Several keys can have the same"`
+	Amount    string    `json:"amount" doc:"Like 100000/30d"`
+	Remaining int64     `json:"remaining" doc:"What no copy of the server has spent or borrowed"`
+	RefillsAt time.Time `json:"refills_at"`
 }
 
 // An AddedKey is a key with its one copy of the secret.
@@ -75,6 +89,9 @@ type NewKey struct {
 	Allow      []string        `json:"allow,omitempty"`
 	Deny       []string        `json:"deny,omitempty"`
 	RateLimits []string        `json:"rate_limits,omitempty" doc:"Like 600/m or daily:100000/d"`
+	Quota      string          `json:"quota,omitempty" maxLength:"40" doc:"Like 100000/30d: on all copies of the server together"`
+	QuotaID    string          `json:"quota_id,omitempty" maxLength:"100" doc:"In its place: the quota of another key, to share it"`
+	IdleExpiry int64           `json:"idle_expiry_seconds,omitempty" minimum:"0" doc:"Disables the key when it was not used for so long: a day to 366 days. Missing: never"`
 	Metadata   json.RawMessage `json:"metadata,omitempty"`
 	NotBefore  *time.Time      `json:"not_before,omitempty"`
 	ExpiresAt  *time.Time      `json:"expires_at,omitempty" doc:"In 90 days if it is missing"`
@@ -89,6 +106,8 @@ type KeyChange struct {
 	Allow      *[]string       `json:"allow,omitempty"`
 	Deny       *[]string       `json:"deny,omitempty"`
 	RateLimits *[]string       `json:"rate_limits,omitempty"`
+	Quota      *string         `json:"quota,omitempty" maxLength:"40" doc:"For every key with the same quota; what is spent stays spent. Empty: none for this key"`
+	IdleExpiry *int64          `json:"idle_expiry_seconds,omitempty" minimum:"0" doc:"0: it may be idle"`
 	Metadata   json.RawMessage `json:"metadata,omitempty" doc:"Replaces all of it"`
 	ExpiresAt  *time.Time      `json:"expires_at,omitempty"`
 }
@@ -154,6 +173,14 @@ func (a *api) by(ctx context.Context) apikeys.By {
 	return apikeys.By{Actor: caller.Credential, Via: "api", Address: from, RequestID: a.RequestID(ctx)}
 }
 
+// giver is by, with the key that makes the change: what it does to others depends on what it has.
+func (a *api) giver(ctx context.Context) (apikeys.By, error) {
+	by := a.by(ctx)
+	k, err := a.APIKeys.Get(ctx, by.Actor)
+	by.Giver = &k
+	return by, err
+}
+
 func (a *api) listAPIKeys(ctx context.Context, in *apiKeysInput) (*pageOutput[Key], error) {
 	page, err := a.reads(ctx, "keys", in.Paging)
 	if err != nil {
@@ -179,6 +206,7 @@ func (a *api) addAPIKey(ctx context.Context, in *addKeyInput) (*addedKeyOutput, 
 		Name: in.Body.Name, OwnerType: in.Body.OwnerType, OwnerID: in.Body.OwnerID, Kind: in.Body.Kind,
 		Scopes: in.Body.Scopes, Audience: in.Body.Audience, Allow: in.Body.Allow, Deny: in.Body.Deny,
 		Limits: in.Body.RateLimits, Metadata: in.Body.Metadata,
+		Quota: in.Body.Quota, QuotaID: in.Body.QuotaID, IdleExpiry: time.Duration(in.Body.IdleExpiry) * time.Second,
 	}
 	if in.Body.NotBefore != nil {
 		n.NotBefore = *in.Body.NotBefore
@@ -193,54 +221,31 @@ func (a *api) addAPIKey(ctx context.Context, in *addKeyInput) (*addedKeyOutput, 
 		}
 		n.SHA256 = digest
 	}
-	if err := mayGive(ctx, n.OwnerType, n.Scopes); err != nil {
+	by, err := a.giver(ctx)
+	if err != nil {
 		return nil, err
 	}
-	k, text, err := a.APIKeys.Make(ctx, n, a.by(ctx))
+	k, text, err := a.APIKeys.Make(ctx, n, by)
 	if err != nil {
 		return nil, err
 	}
 	return &addedKeyOutput{AddedKey{showAPIKey(time.Now())(k), text.Reveal()}}, nil
 }
 
-// mayGive refuses what would make a key that can do more here than the key that makes it.
-func mayGive(ctx context.Context, ownerType string, scopes []string) error {
-	caller, _ := bearer.FromContext(ctx)
-	instance := ownerType == "" || ownerType == apikeys.OwnerInstance
-	for _, scope := range scopes {
-		// Of the scopes of others only two are ours.
-		ours := instance || ownerType == apikeys.OwnerService && apikeys.ForServices(scope)
-		if ours && !caller.May(scope) {
-			return refuse(insufficientScope, "Your key lacks the scope %.60q, so it can't give it to another.", scope)
-		}
-	}
-	return nil
-}
-
-// mayExtend refuses what would keep alive, widen or hand out a key that can do more than the
-// caller's. Disabling and revoking is open to everybody who looks after keys.
-func (a *api) mayExtend(ctx context.Context, id string) (apikeys.Key, error) {
-	k, err := a.APIKeys.Get(ctx, id)
-	if err != nil {
-		return apikeys.Key{}, err
-	}
-	return k, mayGive(ctx, k.OwnerType, k.Scopes)
-}
-
 func (a *api) setAPIKey(ctx context.Context, in *setKeyInput) (*keyOutput, error) {
-	was, err := a.mayExtend(ctx, in.ID)
+	by, err := a.giver(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if in.Body.Scopes != nil {
-		if err := mayGive(ctx, was.OwnerType, *in.Body.Scopes); err != nil {
-			return nil, err
-		}
-	}
-	k, err := a.APIKeys.Change(ctx, in.ID, apikeys.Change{
+	change := apikeys.Change{
 		Name: in.Body.Name, Scopes: in.Body.Scopes, Audience: in.Body.Audience, Allow: in.Body.Allow, Deny: in.Body.Deny,
-		Limits: in.Body.RateLimits, Metadata: in.Body.Metadata, ExpiresAt: in.Body.ExpiresAt,
-	}, a.by(ctx))
+		Limits: in.Body.RateLimits, Metadata: in.Body.Metadata, ExpiresAt: in.Body.ExpiresAt, Quota: in.Body.Quota,
+	}
+	if in.Body.IdleExpiry != nil {
+		idle := time.Duration(*in.Body.IdleExpiry) * time.Second
+		change.IdleExpiry = &idle
+	}
+	k, err := a.APIKeys.Change(ctx, in.ID, change, by)
 	if err != nil {
 		return nil, err
 	}
@@ -248,17 +253,22 @@ func (a *api) setAPIKey(ctx context.Context, in *setKeyInput) (*keyOutput, error
 }
 
 func (a *api) disableAPIKey(ctx context.Context, in *reasonInput) (*keyOutput, error) {
-	if err := a.APIKeys.Disable(ctx, in.ID, reasonOf(in.Body).Reason, a.by(ctx)); err != nil {
+	by, err := a.giver(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.APIKeys.Disable(ctx, in.ID, reasonOf(in.Body).Reason, by); err != nil {
 		return nil, err
 	}
 	return a.getAPIKey(ctx, &apiKeyInput{in.ID})
 }
 
 func (a *api) enableAPIKey(ctx context.Context, in *apiKeyInput) (*keyOutput, error) {
-	if _, err := a.mayExtend(ctx, in.ID); err != nil {
+	by, err := a.giver(ctx)
+	if err != nil {
 		return nil, err
 	}
-	if err := a.APIKeys.Enable(ctx, in.ID, a.by(ctx)); err != nil {
+	if err := a.APIKeys.Enable(ctx, in.ID, by); err != nil {
 		return nil, err
 	}
 	return a.getAPIKey(ctx, in)
@@ -266,7 +276,11 @@ func (a *api) enableAPIKey(ctx context.Context, in *apiKeyInput) (*keyOutput, er
 
 func (a *api) revokeAPIKey(ctx context.Context, in *revokeKeyInput) (*revokedOutput, error) {
 	why := reasonOf(in.Body)
-	if err := a.APIKeys.Revoke(ctx, in.ID, why.Reason, why.Leaked, a.by(ctx)); err != nil {
+	by, err := a.giver(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.APIKeys.Revoke(ctx, in.ID, why.Reason, why.Leaked, by); err != nil {
 		return nil, err
 	}
 	k, err := a.getAPIKey(ctx, &apiKeyInput{in.ID})
@@ -297,11 +311,11 @@ func (a *api) rotateAPIKey(ctx context.Context, in *rotateKeyInput) (*addedKeyOu
 	if in.Body != nil {
 		grace = time.Duration(in.Body.GraceSeconds) * time.Second
 	}
-	// Who rotates a key gets one with its scopes.
-	if _, err := a.mayExtend(ctx, in.ID); err != nil {
+	by, err := a.giver(ctx)
+	if err != nil {
 		return nil, err
 	}
-	k, text, err := a.APIKeys.Rotate(ctx, in.ID, grace, a.by(ctx))
+	k, text, err := a.APIKeys.Rotate(ctx, in.ID, grace, by)
 	if err != nil {
 		return nil, err
 	}

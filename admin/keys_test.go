@@ -82,8 +82,11 @@ func TestAKeyMakesNoStrongerKey(t *testing.T) {
 	op.refuses(403, "insufficient_scope", "PATCH", "/keys/"+weak, map[string]any{"scopes": []string{"users:write"}})
 	// Nor do they take off a stronger key what holds it.
 	op.refuses(403, "insufficient_scope", "PATCH", "/keys/"+strong, map[string]any{"allow": []string{}})
-	op.does("POST", "/keys/"+strong+"/disable", nil)
-	op.refuses(403, "insufficient_scope", "POST", "/keys/"+strong+"/enable", nil)
+	// Nor do they end it.
+	for _, what := range []string{"disable", "enable", "revoke"} {
+		op.refuses(403, "insufficient_scope", "POST", "/keys/"+strong+"/"+what, nil)
+	}
+	op.does("POST", "/keys/"+weak+"/revoke", nil)
 }
 
 // The key of a service may ask about other keys, which is a right of ours like the others.

@@ -16,6 +16,7 @@ type NewQuestion struct {
 	Key      string `json:"key" maxLength:"600"`
 	Scope    string `json:"scope,omitempty" maxLength:"2000" doc:"The scopes that it must have, separated by spaces"`
 	Audience string `json:"audience,omitempty" maxLength:"200" doc:"Who asks: a key that is bound to others is not active here"`
+	Cost     int64  `json:"cost,omitempty" minimum:"1" maximum:"1000000" default:"1" doc:"How much of the key's quota it takes"`
 	Address  string `json:"address,omitempty" maxLength:"100" doc:"Where the key was shown from: a key that is bound to networks needs it"`
 }
 
@@ -27,7 +28,7 @@ type NewBatch struct {
 // A Verdict says whether a key is good for what was asked.
 type Verdict struct {
 	Active     bool     `json:"active"`
-	Code       string   `json:"code,omitempty" doc:"Why not. invalid_key is one and the same for keys that are unknown, wrong, expired, disabled and revoked" enum:"invalid_key,insufficient_scope,wrong_audience,ip_not_allowed,rate_limited"`
+	Code       string   `json:"code,omitempty" doc:"Why not. invalid_key is one and the same for keys that are unknown, wrong, expired, disabled and revoked" enum:"invalid_key,insufficient_scope,wrong_audience,ip_not_allowed,rate_limited,quota_exceeded"`
 	Missing    string   `json:"missing_scope,omitempty"`
 	RetryAfter int64    `json:"retry_after,omitempty" doc:"In seconds"`
 	ID         string   `json:"id,omitempty"`
@@ -76,7 +77,7 @@ func (a *api) verifyKeys(ctx context.Context, in *batchInput) (*verdictsOutput, 
 }
 
 func (a *api) verdict(ctx context.Context, q NewQuestion, now time.Time) (Verdict, error) {
-	ask := apikeys.Ask{Key: q.Key, Scope: q.Scope, Audience: q.Audience}
+	ask := apikeys.Ask{Key: q.Key, Scope: q.Scope, Audience: q.Audience, Cost: q.Cost}
 	if q.Address != "" {
 		from, err := netip.ParseAddr(q.Address)
 		if err != nil {
@@ -92,7 +93,7 @@ func (a *api) verdict(ctx context.Context, q NewQuestion, now time.Time) (Verdic
 		return Verdict{Code: denied.Code, Missing: denied.Scope, CacheFor: cacheFor}, nil
 	}
 	if many, ok := isLimited(err); ok {
-		return Verdict{Code: "rate_limited", RetryAfter: seconds(many.RetryAfter)}, nil
+		return Verdict{Code: many.Code(), RetryAfter: seconds(many.RetryAfter)}, nil
 	}
 	if err != nil {
 		return Verdict{}, err

@@ -35,6 +35,8 @@ var (
 	gone              = kind{http.StatusGone, "gone"}
 	notFound          = kind{http.StatusNotFound, "not_found"}
 	methodNotAllowed  = kind{http.StatusMethodNotAllowed, "method_not_allowed"}
+	notYours          = kind{http.StatusForbidden, "exceeds_own_key"}
+	tooManyKeys       = kind{http.StatusConflict, "too_many_keys"}
 	timeout           = kind{http.StatusRequestTimeout, "request_timeout"}
 	exists            = kind{http.StatusConflict, "exists"}
 	conflict          = kind{http.StatusConflict, "conflict"}
@@ -168,6 +170,9 @@ func known(err error, thing string) *Problem {
 	if e, ok := errors.AsType[*upstream.Invalid](err); ok {
 		return wrong(e.Field, e.Problem)
 	}
+	if e, ok := errors.AsType[*apikeys.NotYours](err); ok {
+		return exceeds(e)
+	}
 	switch {
 	case errors.Is(err, accounts.ErrNotFound), errors.Is(err, issuer.ErrNotFound), errors.Is(err, keys.ErrNotFound), errors.Is(err, apikeys.ErrNotFound),
 		errors.Is(err, upstream.ErrNotFound):
@@ -188,6 +193,8 @@ func known(err error, thing string) *Problem {
 		return refuse(conflict, "The keys are being rotated right now. Look at the list, and try again if need be.").because(err)
 	case errors.Is(err, apikeys.ErrConflict):
 		return refuse(conflict, "The key is revoked or replaced, or somebody else changed it at the same moment. Look at it before you try again.").because(err)
+	case errors.Is(err, apikeys.ErrFull):
+		return refuse(tooManyKeys, "The owner has as many keys as the operator allows (keys.max_per_owner). Revoke some; those that were made today count until tomorrow.").because(err)
 	case errors.Is(err, apikeys.ErrExists):
 		return refuse(exists, "There is one like that already.").because(err)
 	case errors.Is(err, apikeys.ErrBusy):
@@ -200,6 +207,19 @@ func known(err error, thing string) *Problem {
 		return refuse(unavailable, "The request took too long. Look whether it was done before you try again.").because(err)
 	}
 	return nil
+}
+
+// exceeds is the refusal of a key that does to another what it may not.
+func exceeds(e *apikeys.NotYours) *Problem {
+	switch e.Right {
+	case "scopes":
+		return refuse(insufficientScope, "Your key lacks the scope %.60q, so it can't give it to another, or end one that has it.", e.What).because(e)
+	case "audience":
+		return refuse(notYours, "Your key is not for the resource %.60q, so it can't make another that is.", e.What).because(e)
+	case "networks":
+		return refuse(notYours, "Your key can't be used from everywhere that the other could be. Give it the same networks, or some of them.").because(e)
+	}
+	return refuse(notYours, "Your key ends before the other would. Let it expire earlier.").because(e)
 }
 
 func wrong(field, problem string) *Problem {

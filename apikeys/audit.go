@@ -16,6 +16,10 @@ type By struct {
 	Address   string
 	RequestID string
 	At        time.Time // now, if it is zero
+
+	// Giver is the key that makes the change: it gives no other what it has not itself. Nil: whoever
+	// it is has every right.
+	Giver *Key
 }
 
 // event is the entry for a change.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"mintmark/apikeys"
 	"mintmark/internal/secret"
@@ -25,8 +26,12 @@ func (s inMemory) Standing(_ context.Context, id string) (apikeys.Key, bool, err
 	return k, true, nil
 }
 
+func (inMemory) LeaseQuota(_ context.Context, _ string, _, most int64, now time.Time) (apikeys.Lease, error) {
+	return apikeys.Lease{Lent: most, Since: noon, Until: noon.Add(time.Hour), Total: 1 << 50, Left: 1 << 49}, nil
+}
+
 // crowd is so many keys, all of them remembered.
-func crowd(b *testing.B, n int) (*apikeys.Registry, []string) {
+func crowd(b *testing.B, n int, change ...func(*apikeys.Key)) (*apikeys.Registry, []string) {
 	b.Helper()
 	store := inMemory{keys: map[string]apikeys.Key{}}
 	r := &apikeys.Registry{Store: store, Mint: mint, CacheSize: 4 * n}
@@ -35,9 +40,13 @@ func crowd(b *testing.B, n int) (*apikeys.Registry, []string) {
 		id := secret.NewShortID()
 		keys[i] = mint.Issue(secret.KindServiceKey, id).Reveal()
 		digest := sha256.Sum256([]byte(keys[i]))
-		store.keys[id] = apikeys.Key{
+		k := apikeys.Key{
 			ID: id, Kind: secret.KindServiceKey, OwnerType: "service", OwnerID: "svc_1", Digest: digest[:], Scopes: []string{"orders:read"},
 		}
+		for _, c := range change {
+			c(&k)
+		}
+		store.keys[id] = k
 		if _, err := r.Verify(b.Context(), keys[i], noon); err != nil {
 			b.Fatal(err)
 		}
@@ -70,6 +79,37 @@ func BenchmarkVerify(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				ask.Key = keys[next()]
+				if _, err := r.Check(b.Context(), ask, noon); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkQuota is verifying keys with a quota: each its own, and all the same.
+func BenchmarkQuota(b *testing.B) {
+	for _, bm := range []struct {
+		name string
+		id   func(k *apikeys.Key) string
+	}{
+		{"own", func(k *apikeys.Key) string { return k.ID }},
+		{"shared", func(*apikeys.Key) string { return "quo_1" }},
+	} {
+		b.Run(bm.name, func(b *testing.B) {
+			r, keys := crowd(b, 1000, func(k *apikeys.Key) {
+				k.Quota = apikeys.Quota{ID: bm.id(k), Amount: 1 << 50, Period: time.Hour, Since: noon}
+			})
+			ask := apikeys.Ask{Scope: "orders:read"}
+			for i := range 20_000 { // until the leases are as large as the rate wants them
+				ask.Key = keys[i%1000]
+				if _, err := r.Check(b.Context(), ask, noon); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportAllocs()
+			for b.Loop() {
+				ask.Key = keys[rand.IntN(1000)]
 				if _, err := r.Check(b.Context(), ask, noon); err != nil {
 					b.Fatal(err)
 				}

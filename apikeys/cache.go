@@ -50,6 +50,9 @@ type cache struct {
 	foreign  foreign
 	misses   misses
 
+	quotas   sync.Mutex
+	spenders map[string]*spender // by the id of the quota
+
 	flushing  sync.Mutex
 	unwritten []Use // that the database did not take yet
 }
@@ -73,7 +76,7 @@ func newCache(store Store, size int, stale time.Duration) *cache {
 	if stale == 0 {
 		stale = maxStale
 	}
-	c := &cache{store: store, maxStale: int64(max(stale, 0)), fills: make(chan struct{}, maxFills)}
+	c := &cache{store: store, maxStale: int64(max(stale, 0)), fills: make(chan struct{}, maxFills), spenders: map[string]*spender{}}
 	c.foreign.store = store
 	c.misses.held, _ = simplelru.NewLRU[netip.Addr, int64](missAddresses, nil)
 	for i := range c.shards {
@@ -176,7 +179,7 @@ func (c *cache) fill(ctx context.Context, id string, n uint64, now int64) (*entr
 		if err != nil {
 			return nil, err
 		}
-		return s.keep(k, owner, n, generation, now), nil
+		return s.keep(k, owner, c.spender(k.Quota), n, generation, now), nil
 	})
 	select {
 	case answer := <-flight:
@@ -188,10 +191,10 @@ func (c *cache) fill(ctx context.Context, id string, n uint64, now int64) (*entr
 }
 
 // keep makes an entry and keeps it, unless something was changed meanwhile.
-func (s *shard) keep(k Key, owner bool, n, generation uint64, readAt int64) *entry {
+func (s *shard) keep(k Key, owner bool, quota *spender, n, generation uint64, readAt int64) *entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := newEntry(k, owner, readAt, s.states[n])
+	e := newEntry(k, owner, quota, readAt, s.states[n])
 	if s.generation != generation {
 		return e
 	}

@@ -358,10 +358,17 @@ func TestAHitAllocatesNothing(t *testing.T) {
 	}
 	n := nodes(func() *storage.DB { return storagetest.Open(t, storagetest.SQLite(t)) }, 1)[0]
 	_, key := made(t, n.Registry, apikeys.New{Name: "ci", Scopes: []string{"users:read"}, Limits: []string{"1000000/s"}})
+	_, paid := made(t, n.Registry, apikeys.New{Name: "paid", Quota: "1000000000/d"})
+	for range 10 { // until it has borrowed enough
+		if _, err := n.Check(t.Context(), apikeys.Ask{Key: paid, Cost: 1000}, noon); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ask := apikeys.Ask{Key: key, Scope: "users:read"}
 	forged := secret.NewMint([32]byte{2}).Issue(secret.KindServiceKey, secret.NewShortID()).Reveal()
 	for name, do := range map[string]func() error{
-		"a hit": func() error { _, err := n.Check(t.Context(), ask, noon); return err },
+		"a hit":            func() error { _, err := n.Check(t.Context(), ask, noon); return err },
+		"one with a quota": func() error { _, err := n.Check(t.Context(), apikeys.Ask{Key: paid}, noon); return err },
 		"a forged key": func() error {
 			if _, err := n.Verify(t.Context(), forged, noon); err != apikeys.ErrInvalid {
 				return err

@@ -30,16 +30,17 @@ type entry struct {
 	principal bearer.Principal
 	readAt    int64 // when its read started, in nanoseconds since 1970
 	state     *state
+	quota     *spender // nil: there is none
 }
 
 // newEntry makes an entry of a key. What it had used before goes on to count.
-func newEntry(k Key, owner bool, readAt int64, was *state) *entry {
+func newEntry(k Key, owner bool, quota *spender, readAt int64, was *state) *entry {
 	e := &entry{
 		id: k.ID, kind: k.Kind, ownerType: k.OwnerType, ownerID: k.OwnerID,
 		stands: owner && !k.Disabled && k.RevokedAt.IsZero(),
 		from:   nanos(k.NotBefore), to: nanos(k.ends()),
 		allow: prefixes(k.Allow), deny: prefixes(k.Deny), audience: k.Audience, createdAt: k.CreatedAt,
-		readAt: readAt,
+		readAt: readAt, quota: quota,
 	}
 	copy(e.digest[:], k.Digest)
 	if len(k.Digest) != sha256.Size || len(e.allow) != len(k.Allow) || len(e.deny) != len(k.Deny) {
@@ -72,6 +73,9 @@ func newEntry(k Key, owner bool, readAt int64, was *state) *entry {
 	}
 	for i := range e.state.buckets {
 		policies = append(policies, e.state.buckets[i].policy())
+	}
+	if quota != nil {
+		policies = append(policies, k.Quota.policy())
 	}
 	e.policy = strings.Join(policies, ", ")
 	return e

@@ -2,6 +2,7 @@ package apikeys
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -55,6 +56,7 @@ func (r *Registry) Flush(ctx context.Context) error {
 	c := r.cached()
 	c.flushing.Lock()
 	defer c.flushing.Unlock()
+	settled := c.settle(ctx, false)
 	uses := append(c.unwritten, c.flush()...)
 	c.unwritten = nil
 	for len(uses) > 0 {
@@ -65,5 +67,10 @@ func (r *Registry) Flush(ctx context.Context) error {
 		}
 		uses = uses[n:]
 	}
-	return nil
+	return settled
+}
+
+// Settle is the last Flush: it gives back everything that this copy borrowed of quotas, too.
+func (r *Registry) Settle(ctx context.Context) error {
+	return errors.Join(r.Flush(ctx), r.cached().settle(ctx, true))
 }

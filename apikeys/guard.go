@@ -92,10 +92,12 @@ func (r *Registry) Revoked(ctx context.Context, p bearer.Principal, now time.Tim
 	return nil
 }
 
-// denials is what a guard says of a good key that is not good for this, by the code of [Denied].
+// denials is what a guard says of a good key that is not good for this, by the code of [Denied] or [TooMany].
 var denials = map[string]string{
 	"ip_not_allowed":     "The key may not be used from this address.",
 	"wrong_audience":     "The key is not for this service.",
+	"rate_limited":       "The key's rate limit is used up.",
+	"quota_exceeded":     "The key's quota is used up.",
 	"insufficient_scope": "The key does not have the scope that this needs.",
 }
 
@@ -114,8 +116,7 @@ func Refusal(err error) error {
 		return e
 	}
 	if many, ok := errors.AsType[*TooMany](err); ok {
-		return &bearer.Error{Status: http.StatusTooManyRequests, Code: "rate_limited",
-			Detail: "The key's rate limit is used up.", RetryAfter: many.RetryAfter}
+		return &bearer.Error{Status: http.StatusTooManyRequests, Code: many.Code(), Detail: denials[many.Code()], RetryAfter: many.RetryAfter}
 	}
 	if errors.Is(err, ErrInvalid) {
 		return bearer.ErrInvalid

@@ -1,6 +1,7 @@
 package apikeys
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -92,6 +93,23 @@ type TooMany struct {
 
 // Error says so.
 func (e *TooMany) Error() string { return "apikeys: over the limit " + e.Limit }
+
+// over says whether an error is one.
+func over(err error) bool {
+	if err == nil {
+		return false
+	}
+	_, ok := errors.AsType[*TooMany](err)
+	return ok
+}
+
+// Code is "rate_limited", or "quota_exceeded".
+func (e *TooMany) Code() string {
+	if e.Limit == QuotaLimit {
+		return "quota_exceeded"
+	}
+	return "rate_limited"
+}
 
 // A bucket counts one limit by the generic cell rate algorithm (GCRA): it remembers one time,
 // that at which everything would be there again if nothing came any more.

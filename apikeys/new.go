@@ -60,6 +60,10 @@ type New struct {
 	Limits    []string // as [ParseLimit] reads them
 	Metadata  json.RawMessage
 
+	Quota      string        // as [ParseQuota] reads it; empty: none
+	QuotaID    string        // in its place: the quota of another key, which both spend from then on
+	IdleExpiry time.Duration // disables the key when it was not used for so long: 1 to 366 days; 0: never
+
 	NotBefore time.Time
 	ExpiresAt time.Time // 90 days from now if it is zero
 	Forever   bool      // the key does not expire: for the operator's own key only
@@ -88,7 +92,7 @@ func (n New) key(longest time.Duration) (Key, error) {
 	k := Key{
 		Kind: n.Kind, OwnerType: n.OwnerType, OwnerID: n.OwnerID, Name: n.Name,
 		Scopes: n.Scopes, Audience: n.Audience, Allow: n.Allow, Deny: n.Deny, Limits: n.Limits, Metadata: n.Metadata,
-		CreatedAt: now, UpdatedAt: now, NotBefore: n.NotBefore, Version: 1,
+		CreatedAt: now, UpdatedAt: now, NotBefore: n.NotBefore, IdleExpiry: n.IdleExpiry, Version: 1,
 	}
 	if !n.ExpiresAt.IsZero() {
 		if k.ExpiresAt = instant(n.ExpiresAt); k.ExpiresAt.IsZero() {
@@ -121,7 +125,30 @@ func (n New) key(longest time.Duration) (Key, error) {
 	case n.Forever && (k.OwnerType != OwnerInstance || !n.ExpiresAt.IsZero()):
 		return Key{}, &Invalid{"expires_at", "can be left out for the operator's own key only"}
 	}
+	if n.Quota != "" && n.QuotaID != "" {
+		return Key{}, &Invalid{"quota_id", "is the quota of another key, and so there is no other"}
+	}
+	if n.Quota != "" {
+		var err error
+		if k.Quota, err = newQuota(Quota{}, n.Quota, now); err != nil {
+			return Key{}, err
+		}
+	}
 	return k.checked(now, longest)
+}
+
+// newQuota returns what a quota becomes that is to be as text says: with the id that it has, if it
+// has one.
+func newQuota(q Quota, text string, now time.Time) (Quota, error) {
+	amount, period, err := ParseQuota(text)
+	if err != nil {
+		return Quota{}, &Invalid{"quota", err.Error()}
+	}
+	if q.ID == "" {
+		q = Quota{ID: secret.NewID("quo"), Since: now}
+	}
+	q.Amount, q.Period = amount, period
+	return q, nil
 }
 
 // checked returns k with its lists in one order and spelling, or says what is wrong with it.
@@ -141,6 +168,8 @@ func (k Key) checked(now time.Time, longest time.Duration) (Key, error) {
 	case !k.NotBefore.IsZero() && (k.NotBefore.Year() < 1970 || k.NotBefore.Year() > 2200):
 		// In nanoseconds since 1970 it would be another moment, and JSON has no year -1.
 		return Key{}, &Invalid{"not_before", "is not between the years 1970 and 2200"}
+	case k.IdleExpiry != 0 && (k.IdleExpiry < 24*time.Hour || k.IdleExpiry > 366*24*time.Hour):
+		return Key{}, &Invalid{"idle_expiry_seconds", "is not between a day and 366 days"}
 	case len(k.Scopes) > 100:
 		return Key{}, &Invalid{"scopes", "are more than 100"}
 	case len(k.Audience) > 20:
@@ -203,6 +232,9 @@ func limits(all []string) ([]string, error) {
 		l, err := ParseLimit(text)
 		if err != nil {
 			return nil, &Invalid{"rate_limits", err.Error()}
+		}
+		if l.Name == QuotaLimit {
+			return nil, &Invalid{"rate_limits", "has one with the name quota, which is that of the quota"}
 		}
 		if slices.Contains(names, l.Name) {
 			return nil, &Invalid{"rate_limits", "has two of the same name: write them as name:600/m"}

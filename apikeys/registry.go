@@ -19,7 +19,7 @@ func AdminScopes() []string { return slices.Clone(adminScopes) }
 var adminScopes = []string{
 	"users:read", "users:write",
 	"clients:read", "clients:write",
-	"keys:read", "keys:write", ScopeVerify,
+	"keys:read", "keys:write", ScopeVerify, ScopeLeak,
 	"services:read", "services:write",
 	"providers:read", "providers:write",
 	"signing:read", "signing:write",
@@ -30,15 +30,19 @@ var adminScopes = []string{
 	ScopeRevocations,
 }
 
-// Scopes of the management API that the key of a service may have: ScopeVerify lets it ask about
-// other keys, ScopeRevocations hear what was revoked.
+// Scopes of the management API that the key of a service may have, because they change nothing that
+// is not the caller's own: ScopeVerify lets it ask about other keys, ScopeLeak report those that
+// it holds, ScopeRevocations hear what was revoked.
 const (
 	ScopeVerify      = "keys:verify"
+	ScopeLeak        = "keys:leak"
 	ScopeRevocations = "revocations:read"
 )
 
 // ForServices says whether a scope of the management API is one that the key of a service may have.
-func ForServices(scope string) bool { return scope == ScopeVerify || scope == ScopeRevocations }
+func ForServices(scope string) bool {
+	return scope == ScopeVerify || scope == ScopeLeak || scope == ScopeRevocations
+}
 
 // A Registry makes keys and says what a presented key may do. It is safe for concurrent use.
 // It must not be copied after its first use.
@@ -48,11 +52,18 @@ type Registry struct {
 
 	// MaxLife is how long a key may be good at most. The default is [MaxLife].
 	MaxLife time.Duration
+	// MostKeys is how many keys an account or a service account may have, of those that are good or
+	// were made in the last day: [ErrFull]. The default is any number.
+	MostKeys int
 	// CacheSize is how many keys are remembered. The default is 100,000, in some 50 MB.
 	CacheSize int
 	// MaxStale is how long what is remembered is believed while the database is away. The
 	// default is a minute; negative: not at all.
 	MaxStale time.Duration
+
+	// QuotaOpen lets keys with a quota pass, uncounted, while the database is away. By default they
+	// are not: what is paid for is not given away.
+	QuotaOpen bool
 
 	start sync.Once
 	held  *cache
@@ -72,8 +83,15 @@ func (r *Registry) Make(ctx context.Context, n New, by By) (Key, secret.Token, e
 		by.At = n.At
 	}
 	n.At = instant(by.At)
-	k, err := n.key(r.longest())
+	longest := r.longest()
+	if by.Giver != nil && n.ExpiresAt.IsZero() && !by.Giver.ends().IsZero() {
+		longest = min(longest, by.Giver.ends().Sub(n.At)) // as long as it may be
+	}
+	k, err := n.key(longest)
 	if err != nil {
+		return Key{}, secret.Token{}, err
+	}
+	if err := by.may(making, Key{}, k); err != nil {
 		return Key{}, secret.Token{}, err
 	}
 	if k.OwnerType != OwnerInstance {
@@ -85,9 +103,17 @@ func (r *Registry) Make(ctx context.Context, n New, by By) (Key, secret.Token, e
 			return Key{}, secret.Token{}, &Invalid{"owner_id", "is nobody that is there and enabled"}
 		}
 	}
+	if n.QuotaID != "" {
+		if k.Quota, err = r.Store.Quota(ctx, n.QuotaID); err != nil {
+			if errors.Is(err, ErrNotFound) {
+				err = &Invalid{"quota_id", "is not the quota of any key"}
+			}
+			return Key{}, secret.Token{}, err
+		}
+	}
 	k.CreatedBy, k.CreatedVia = by.Actor, by.Via
 	return r.mint(k, n.SHA256, func(k Key) error {
-		return r.Store.AddKey(ctx, k, by.event("key.add", k.ID, "%s for %s %s", k.Kind, k.OwnerType, k.OwnerID))
+		return r.Store.AddKey(ctx, k, r.MostKeys, by.event("key.add", k.ID, "%s for %s %s", k.Kind, k.OwnerType, k.OwnerID))
 	})
 }
 
@@ -148,6 +174,9 @@ type Change struct {
 	Metadata  []byte
 	NotBefore *time.Time
 	ExpiresAt *time.Time
+
+	Quota      *string // as [ParseQuota] reads it: for every key that has the same; empty: none for this one
+	IdleExpiry *time.Duration
 }
 
 // Change changes a key that is not revoked: [ErrNotFound], [ErrConflict] or an [*Invalid].
@@ -164,12 +193,19 @@ func (r *Registry) Change(ctx context.Context, id string, c Change, by By) (Key,
 		if c.ExpiresAt != nil && c.ExpiresAt.UTC().Truncate(time.Microsecond).IsZero() {
 			return Key{}, errNever
 		}
-		what := c.apply(&k)
+		was := k
+		what, err := c.apply(&k, at)
+		if err != nil {
+			return Key{}, err
+		}
 		longest := r.longest()
 		if c.ExpiresAt == nil {
 			longest, at = 1<<62, k.CreatedAt // what was allowed once stays
 		}
 		if k, err = k.checked(at, longest); err != nil {
+			return Key{}, err
+		}
+		if err := by.may(changing, was, k); err != nil {
 			return Key{}, err
 		}
 		err = r.Store.SetKey(ctx, k, by.event("key.set", id, "%s", strings.Join(what, " ")))
@@ -186,7 +222,7 @@ func (r *Registry) Change(ctx context.Context, id string, c Change, by By) (Key,
 }
 
 // apply puts a change into k, and returns the names of what it changed.
-func (c Change) apply(k *Key) (what []string) {
+func (c Change) apply(k *Key, at time.Time) (what []string, err error) {
 	if c.Name != nil {
 		k.Name, what = *c.Name, append(what, "name")
 	}
@@ -211,24 +247,57 @@ func (c Change) apply(k *Key) (what []string) {
 	if c.ExpiresAt != nil {
 		k.ExpiresAt, what = *c.ExpiresAt, append(what, "expires_at")
 	}
-	return what
+	if c.IdleExpiry != nil {
+		k.IdleExpiry, what = *c.IdleExpiry, append(what, "idle_expiry")
+	}
+	switch {
+	case c.Quota == nil:
+		k.Quota.Amount = 0 // as it is, whoever else changes it
+	case *c.Quota == "":
+		k.Quota, what = Quota{}, append(what, "quota")
+	default:
+		k.Quota, err = newQuota(k.Quota, *c.Quota, at)
+		what = append(what, "quota")
+	}
+	return what, err
 }
 
 // Disable refuses a key until it is enabled again.
 func (r *Registry) Disable(ctx context.Context, id, reason string, by By) error {
+	if err := r.mayEnd(ctx, id, by); err != nil {
+		return err
+	}
 	defer r.Forget(id)
 	return r.Store.DisableKey(ctx, id, short(reason), by.event("key.disable", id, "%s", short(reason)))
 }
 
 // Enable takes Disable back.
 func (r *Registry) Enable(ctx context.Context, id string, by By) error {
+	if err := r.mayEnd(ctx, id, by); err != nil {
+		return err
+	}
 	defer r.Forget(id)
 	return r.Store.EnableKey(ctx, id, by.event("key.enable", id, ""))
+}
+
+// mayEnd says whether by may disable, enable or revoke a key.
+func (r *Registry) mayEnd(ctx context.Context, id string, by By) error {
+	if by.Giver == nil {
+		return nil
+	}
+	k, err := r.Store.Key(ctx, id)
+	if err != nil {
+		return err
+	}
+	return by.may(ending, k, k)
 }
 
 // Revoke revokes a key for good, or returns [ErrNotFound]. The next Check of this registry
 // refuses it.
 func (r *Registry) Revoke(ctx context.Context, id, reason string, leaked bool, by By) error {
+	if err := r.mayEnd(ctx, id, by); err != nil {
+		return err
+	}
 	defer r.Forget(id)
 	action := "key.revoke"
 	if leaked {
@@ -262,6 +331,7 @@ func (r *Registry) Rotate(ctx context.Context, id string, grace time.Duration, b
 	next := Key{
 		Kind: old.Kind, OwnerType: old.OwnerType, OwnerID: old.OwnerID, Name: old.Name,
 		Scopes: old.Scopes, Audience: old.Audience, Allow: old.Allow, Deny: old.Deny, Limits: old.Limits, Metadata: old.Metadata,
+		Quota: old.Quota, IdleExpiry: old.IdleExpiry,
 		CreatedAt: by.At, UpdatedAt: by.At, CreatedBy: by.Actor, CreatedVia: by.Via, Replaces: old.ID, Version: 1,
 		Disabled: old.Disabled, Reason: old.Reason,
 	}
@@ -273,6 +343,12 @@ func (r *Registry) Rotate(ctx context.Context, id string, grace time.Duration, b
 	}
 	if !old.ExpiresAt.IsZero() {
 		next.ExpiresAt = by.At.Add(min(old.ExpiresAt.Sub(old.CreatedAt), r.longest()))
+	}
+	if by.Giver != nil && by.Giver.ID != id && !by.Giver.ends().IsZero() && next.ExpiresAt.After(by.Giver.ends()) {
+		next.ExpiresAt = by.Giver.ends() // as long as it may be
+	}
+	if err := by.may(rotating, old, next); err != nil {
+		return Key{}, secret.Token{}, err
 	}
 	defer r.Forget(id)
 	return r.mint(next, nil, func(k Key) error {

@@ -175,11 +175,11 @@ type crowded struct {
 	asked *int
 }
 
-func (s crowded) AddKey(ctx context.Context, k apikeys.Key, e apikeys.Event) error {
+func (s crowded) AddKey(ctx context.Context, k apikeys.Key, most int, e apikeys.Event) error {
 	if *s.asked++; *s.asked == 1 {
 		return apikeys.ErrExists
 	}
-	return s.Store.AddKey(ctx, k, e)
+	return s.Store.AddKey(ctx, k, most, e)
 }
 
 func TestAnIDThatIsTakenIsNotTakenAgain(t *testing.T) {

@@ -14,6 +14,8 @@ var (
 	// ErrExists means that a key with that id or digest, or a service account with that name,
 	// is there already.
 	ErrExists = errors.New("apikeys: exists already")
+	// ErrFull means that an owner has as many keys as the operator allows.
+	ErrFull = errors.New("apikeys: the owner has too many keys")
 	// ErrConflict means that somebody else was faster, or that what is revoked or replaced
 	// can't be changed any more.
 	ErrConflict = errors.New("apikeys: it was changed, replaced or revoked meanwhile")
@@ -32,14 +34,16 @@ type Key struct {
 	Allow     []string // networks it may be used from, in CIDR notation; none: from anywhere
 	Deny      []string // networks it may not be used from; they win over Allow
 	Limits    []string // as [Limit.String] writes them; none: no limit
+	Quota     Quota    // its ID is empty if there is none
 	Metadata  json.RawMessage
 
 	CreatedAt  time.Time
 	CreatedBy  string
 	CreatedVia string
 	UpdatedAt  time.Time
-	NotBefore  time.Time // zero: from the start
-	ExpiresAt  time.Time // zero: never. Only the operator's own admin key may be so
+	NotBefore  time.Time     // zero: from the start
+	ExpiresAt  time.Time     // zero: never. Only the operator's own admin key may be so
+	IdleExpiry time.Duration // it is disabled when it was not used for so long; 0: it is not
 	Disabled   bool
 	RevokedAt  time.Time // zero if it is not revoked
 	Leaked     bool      // it was revoked because somebody else has it
@@ -110,10 +114,13 @@ type Store interface {
 	// OwnerStands says whether an account or a service account is there and enabled.
 	OwnerStands(ctx context.Context, ownerType, ownerID string) (bool, error)
 
-	// AddKey remembers a new key, or returns [ErrExists] and changes nothing.
-	AddKey(ctx context.Context, k Key, e Event) error
-	// SetKey replaces Name, Scopes, Audience, Allow, Deny, Limits, Metadata, NotBefore and
-	// ExpiresAt of a key that is still of the version of k and not revoked: [ErrConflict]
+	// AddKey remembers a new key, with its quota if there is none with that ID yet, or returns
+	// [ErrExists] and changes nothing. With most, so does [ErrFull] if the owner has that many keys
+	// that are good or were made in the last day.
+	AddKey(ctx context.Context, k Key, most int, e Event) error
+	// SetKey sets the quota, too, unless its Amount is 0: then the quota with its ID stays as it is.
+	// SetKey replaces Name, Scopes, Audience, Allow, Deny, Limits, Quota, Metadata, NotBefore,
+	// ExpiresAt and IdleExpiry of a key that is still of the version of k and not revoked: [ErrConflict]
 	// otherwise.
 	SetKey(ctx context.Context, k Key, e Event) error
 	// DisableKey and EnableKey refuse a key for a while. [ErrNotFound]; [ErrConflict] if it is
@@ -129,6 +136,17 @@ type Store interface {
 	// Of any number of callers one wins; [ErrConflict] for the others, for a key that was
 	// replaced or revoked before, and [ErrNotFound] for one that isn't there.
 	RotateKey(ctx context.Context, next Key, grace time.Time, e Event) error
+
+	// Quota returns a quota, or [ErrNotFound].
+	Quota(ctx context.Context, id string) (Quota, error)
+	// LeaseQuota takes a part off a quota for one copy of the server: a quarter of its share of what
+	// is left, but not less than least, and not more than most, which is not less than least. It
+	// fills the quota again first, if its period is over. Whatever happens at the same time, in all
+	// copies, no more is lent in a period than there is: a Lease with nothing Lent if there is not
+	// least. [ErrNotFound].
+	LeaseQuota(ctx context.Context, id string, least, most int64, now time.Time) (Lease, error)
+	// ReturnQuota gives back what was not spent of leases; of periods that are over, nothing.
+	ReturnQuota(ctx context.Context, rests []Rest) error
 
 	// UseKeys adds up how keys were used. It is no event.
 	UseKeys(ctx context.Context, uses []Use) error

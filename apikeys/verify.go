@@ -30,6 +30,7 @@ type Ask struct {
 	Key      string
 	Scope    string     // separated by spaces; empty: none
 	Audience string     // the resource that asks; empty: none in particular
+	Cost     int64      // of the key's quota; 0 is 1. The rate limits count every use as one
 	Address  netip.Addr // where the key comes from; a key that is bound to networks needs one
 }
 
@@ -55,7 +56,8 @@ func (r *Registry) Verify(ctx context.Context, presented string, now time.Time) 
 // not good for this; any other error is a fault of ours, and says nothing about the key.
 //
 // What is not one of our keys is refused without asking the database, and what is remembered
-// is answered without I/O. Nothing about a key is looked at before its secret is the right one.
+// is answered without I/O, but that a key with a quota borrows a part of it now and then. Nothing
+// about a key is looked at before its secret is the right one.
 func (r *Registry) Check(ctx context.Context, ask Ask, now time.Time) (Answer, error) {
 	e, err := r.find(ctx, ask.Key, ask.Address, now.UnixNano())
 	if err != nil {
@@ -81,6 +83,18 @@ func (r *Registry) Check(ctx context.Context, ask Ask, now time.Time) (Answer, e
 		left, refused := spend(e.state.buckets, at)
 		if answer.Left = left; refused != nil {
 			return answer, refused
+		}
+	}
+	if e.quota != nil {
+		left, err := e.quota.take(ctx, max(ask.Cost, 1), at)
+		switch {
+		case err == nil && (answer.Left.Name == "" || left.Left < answer.Left.Left):
+			answer.Left = left
+		case over(err):
+			answer.Left = left
+			return answer, err
+		case err != nil && !r.QuotaOpen:
+			return Answer{}, err
 		}
 	}
 	e.state.use(at, ask.Address)

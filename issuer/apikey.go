@@ -138,7 +138,7 @@ func keyRefusal(err error, bad *Error) error {
 	case errors.Is(err, bearer.ErrUnavailable):
 		return &Error{Code: "temporarily_unavailable", Description: "The API key can't be verified now.", RetryAfter: e.RetryAfter, cause: err}
 	case e.RetryAfter > 0:
-		return &Error{Code: "rate_limited", Description: e.Detail, RetryAfter: e.RetryAfter, cause: err}
+		return &Error{Code: e.Code, Description: e.Detail, RetryAfter: e.RetryAfter, cause: err}
 	}
 	// RFC 6749 §5.2: it is who it says, and may not do this.
 	return refuse("unauthorized_client", "%s", e.Detail).because(err)

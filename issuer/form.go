@@ -145,6 +145,9 @@ func decodePairs(s string) (form, error) {
 		if err != nil {
 			return form{}, err
 		}
+		if name == "" { // nobody's parameter, and it could not be told that it is repeated
+			return form{}, refuse("invalid_request", "A parameter has no name.")
+		}
 		// RFC 6749 §3.1: "Request and response parameters MUST NOT be included more than
 		// once." RFC 8707 §2 makes an exception for resource, RFC 8693 §2.1 for audience.
 		if f.repeated == "" && name != "resource" && name != "audience" {

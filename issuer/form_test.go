@@ -107,6 +107,7 @@ func FuzzForm(f *testing.F) {
 	f.Add("a=1&b=2")
 	f.Add("a=%00&a=%ff&%61=+")
 	f.Add("&&=&a==%2")
+	f.Add("=&=")
 	f.Fuzz(func(t *testing.T, s string) {
 		got, err := decodePairs(s)
 		if err != nil {

@@ -66,6 +66,14 @@ type Config struct {
 	// so long after the sign-in (30 days).
 	SessionIdle, SessionMax time.Duration
 
+	// KeyLife is how long an API key may be good at most. The default is 366 days.
+	KeyLife time.Duration
+	// KeysPerOwner is how many API keys a person or a service account may have, of those that are
+	// good or were made in the last day. The default is 1000.
+	KeysPerOwner int
+	// QuotaOpen lets API keys with a quota pass, uncounted, while the database is away.
+	QuotaOpen bool
+
 	// HashSlots is how many passwords are hashed at the same time, 19 MiB each. The default is
 	// the number of processors.
 	HashSlots int
@@ -138,6 +146,7 @@ func (c *Config) Check() error {
 		{"tokens.request_ttl", c.RequestTTL, time.Second, 24 * time.Hour},
 		{"sessions.idle", c.SessionIdle, time.Second, 365 * 24 * time.Hour},
 		{"sessions.max", c.SessionMax, time.Second, 365 * 24 * time.Hour},
+		{"keys.max_life", c.KeyLife, time.Hour, 10 * 366 * 24 * time.Hour},
 		{"shutdown.delay", max(c.DrainDelay, 0), 0, time.Minute},
 	} {
 		if d.value != 0 && (d.value < d.least || d.value > d.most) {
@@ -148,7 +157,7 @@ func (c *Config) Check() error {
 		name  string
 		value int
 		most  int
-	}{{"database.max_conns", c.MaxConns, 10000}, {"sign_in.hash_slots", c.HashSlots, 1024}} {
+	}{{"database.max_conns", c.MaxConns, 10000}, {"keys.max_per_owner", c.KeysPerOwner, 1_000_000}, {"sign_in.hash_slots", c.HashSlots, 1024}} {
 		if n.value < 0 || n.value > n.most {
 			add("%s is %d: it must be between 1 and %d", n.name, n.value, n.most)
 		}

@@ -64,7 +64,7 @@ func (s *Server) flushUses(ctx context.Context) {
 	s.every(ctx, apikeys.FlushEvery, nil, "writing down how API keys were used", s.apiKeys.Flush)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), feedPatience)
 	defer cancel()
-	if err := s.apiKeys.Flush(ctx); err != nil {
+	if err := s.apiKeys.Settle(ctx); err != nil {
 		s.log.ErrorContext(ctx, "the last uses of API keys are not written down", "err", err)
 	}
 }

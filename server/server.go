@@ -99,6 +99,9 @@ func (c Config) withDefaults() Config {
 	if c.HashSlots == 0 {
 		c.HashSlots = runtime.GOMAXPROCS(0)
 	}
+	if c.KeysPerOwner == 0 {
+		c.KeysPerOwner = 1000
+	}
 	if c.DrainDelay == 0 {
 		c.DrainDelay = defaultDrain
 	}
@@ -143,7 +146,9 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 	s.sessions = &accounts.Sessions{
 		Store: s.db.Accounts(), Mint: mint, Idle: s.cfg.SessionIdle, Max: s.cfg.SessionMax, Secure: s.https, Log: s.log,
 	}
-	s.apiKeys = &apikeys.Registry{Store: s.db.APIKeys(), Mint: mint}
+	s.apiKeys = &apikeys.Registry{
+		Store: s.db.APIKeys(), Mint: mint, MaxLife: s.cfg.KeyLife, MostKeys: s.cfg.KeysPerOwner, QuotaOpen: s.cfg.QuotaOpen,
+	}
 	s.provider, err = issuer.New(issuer.Config{
 		Issuer:       s.cfg.Issuer,
 		Store:        s.db.Issuer(),

@@ -11,17 +11,35 @@ import (
 // the same verb happens only if it finds that id: if the change did.
 
 // AddKey implements [apikeys.Store].
-func (s apiKeys) AddKey(ctx context.Context, k apikeys.Key, e apikeys.Event) error {
-	n, err := s.db.write(ctx,
+func (s apiKeys) AddKey(ctx context.Context, k apikeys.Key, most int, e apikeys.Event) error {
+	var held int64
+	bounded := most > 0 && k.OwnerType != "instance"
+	owners := "service_accounts"
+	if k.OwnerType == "account" {
+		owners = "accounts"
+	}
+	verb := []statement{
+		// Of those who count the keys of an owner, one goes after the other.
+		lock(`SELECT 1 FROM `+owners+` WHERE id = $1 FOR UPDATE`, k.OwnerID),
 		do(`INSERT INTO api_keys (`+newKey+`)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27)
-			ON CONFLICT DO NOTHING`, newKeyArgs(k, e)...),
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29
+			WHERE NOT $30 OR $31 > (SELECT COUNT(*) FROM api_keys
+				WHERE owner_type = $3 AND owner_id = $4 AND (revoked_at = 0 AND (expires_at = 0 OR expires_at > $13) OR created_at > $32))
+			ON CONFLICT DO NOTHING`, append(newKeyArgs(k, e), bounded, most, e.At.Add(-24*time.Hour))...),
 		audited("api_keys", e),
-		s.db.changed(APIKeyChange, k.ID, e.At))
+		s.db.changed(APIKeyChange, k.ID, e.At),
+		ask(into{&held}, `SELECT COUNT(*) FROM api_keys WHERE id = $1 OR digest = $2`, k.ID, k.Digest),
+	}
+	if k.Quota.ID != "" {
+		verb = append(verb, addsQuota(k, e))
+	}
+	n, err := s.db.write(ctx, verb...)
 	switch {
 	case err != nil:
 		return err
-	case n[0] == 0:
+	case n[1] == 0 && held == 0:
+		return apikeys.ErrFull
+	case n[1] == 0:
 		return apikeys.ErrExists
 	}
 	return nil
@@ -29,25 +47,31 @@ func (s apiKeys) AddKey(ctx context.Context, k apikeys.Key, e apikeys.Event) err
 
 const newKey = `id, kind, owner_type, owner_id, name, digest, scopes, audience, allow, deny, limits, metadata,
 	created_at, created_by, created_via, updated_at, not_before, expires_at, disabled, revoked_at, leaked, reason,
-	replaces, replaced_by, grace_until, version, event`
+	replaces, replaced_by, grace_until, version, event, quota_id, idle_expiry`
 
 func newKeyArgs(k apikeys.Key, e apikeys.Event) []any {
 	return []any{k.ID, k.Kind, k.OwnerType, k.OwnerID, k.Name, k.Digest, k.Scopes, k.Audience, k.Allow, k.Deny, k.Limits, k.Metadata,
 		k.CreatedAt, k.CreatedBy, k.CreatedVia, k.UpdatedAt, k.NotBefore, k.ExpiresAt, k.Disabled, k.RevokedAt, k.Leaked, k.Reason,
-		k.Replaces, k.ReplacedBy, k.GraceUntil, k.Version, e.ID}
+		k.Replaces, k.ReplacedBy, k.GraceUntil, k.Version, e.ID, k.Quota.ID, k.IdleExpiry}
 }
 
 // SetKey implements [apikeys.Store].
 func (s apiKeys) SetKey(ctx context.Context, k apikeys.Key, e apikeys.Event) error {
-	return s.keyChange(s.db.write(ctx,
+	verb := []statement{
 		do(`UPDATE api_keys SET name = $3, scopes = $4, audience = $5, allow = $6, deny = $7, limits = $8, metadata = $9,
-				not_before = $10, expires_at = $11, updated_at = $12, event = $13, version = version + 1
+				not_before = $10, expires_at = $11, updated_at = $12, event = $13, quota_id = $14, idle_expiry = $15, version = version + 1
 			WHERE id = $1 AND version = $2 AND revoked_at = 0`,
-			k.ID, k.Version, k.Name, k.Scopes, k.Audience, k.Allow, k.Deny, k.Limits, k.Metadata, k.NotBefore, k.ExpiresAt, e.At, e.ID),
+			k.ID, k.Version, k.Name, k.Scopes, k.Audience, k.Allow, k.Deny, k.Limits, k.Metadata, k.NotBefore, k.ExpiresAt, e.At, e.ID,
+			k.Quota.ID, k.IdleExpiry),
 		audited("api_keys", e),
 		isThere(k.ID),
 		s.db.keyStands(k.ID, e),
-		s.db.changed(APIKeyChange, k.ID, e.At)))
+		s.db.changed(APIKeyChange, k.ID, e.At),
+	}
+	if k.Quota.Amount != 0 {
+		verb = append(verb, setsQuota(k, e))
+	}
+	return s.keyChange(s.db.write(ctx, verb...))
 }
 
 // DisableKey implements [apikeys.Store].
@@ -114,7 +138,7 @@ func (s apiKeys) RotateKey(ctx context.Context, next apikeys.Key, grace time.Tim
 		audited("api_keys", e),
 		isThere(next.Replaces),
 		do(`INSERT INTO api_keys (`+newKey+`)
-			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29
 			WHERE EXISTS (SELECT 1 FROM api_keys WHERE id = $23 AND event = $27)`,
 			newKeyArgs(next, e)...),
 		s.db.keyStands(next.Replaces, e),

@@ -11,20 +11,22 @@ type apiKeys struct{ db *DB }
 
 var _ apikeys.Store = apiKeys{}
 
-// keyColumns are the columns of a key, but for how it was used.
+// keyColumns are the columns of a key, with its quota, but for how it was used.
 const keyColumns = `k.id, k.kind, k.owner_type, k.owner_id, k.name, k.digest, k.scopes, k.audience, k.allow, k.deny, k.limits, k.metadata,
 	k.created_at, k.created_by, k.created_via, k.updated_at, k.not_before, k.expires_at, k.disabled, k.revoked_at, k.leaked, k.reason,
-	k.replaces, k.replaced_by, k.grace_until, k.version`
+	k.replaces, k.replaced_by, k.grace_until, k.version, k.idle_expiry, k.quota_id,
+	COALESCE(q.amount, 0), COALESCE(q.period, 0), COALESCE(q.period_start, 0), COALESCE(q.spent, 0)`
 
 func intoKey(k *apikeys.Key) into {
 	return into{&k.ID, &k.Kind, &k.OwnerType, &k.OwnerID, &k.Name, &k.Digest, &k.Scopes, &k.Audience, &k.Allow, &k.Deny, &k.Limits, &k.Metadata,
 		&k.CreatedAt, &k.CreatedBy, &k.CreatedVia, &k.UpdatedAt, &k.NotBefore, &k.ExpiresAt, &k.Disabled, &k.RevokedAt, &k.Leaked, &k.Reason,
-		&k.Replaces, &k.ReplacedBy, &k.GraceUntil, &k.Version}
+		&k.Replaces, &k.ReplacedBy, &k.GraceUntil, &k.Version, &k.IdleExpiry, &k.Quota.ID,
+		&k.Quota.Amount, &k.Quota.Period, &k.Quota.Since, &k.Quota.Spent}
 }
 
 // usedKey is a key with how it was used.
 const usedKey = `SELECT ` + keyColumns + `, COALESCE(u.last_used_at, 0), COALESCE(u.last_address, ''), COALESCE(u.uses, 0)
-	FROM api_keys k LEFT JOIN api_key_usage u ON u.id = k.id`
+	FROM api_keys k LEFT JOIN quotas q ON q.id = k.quota_id LEFT JOIN api_key_usage u ON u.id = k.id`
 
 func intoUsedKey(k *apikeys.Key) into {
 	return append(intoKey(k), &k.LastUsedAt, &k.LastAddress, &k.Uses)
@@ -62,7 +64,7 @@ func (s apiKeys) Standing(ctx context.Context, id string) (apikeys.Key, bool, er
 		SELECT `+keyColumns+`, k.owner_type = 'instance'
 			OR k.owner_type = 'account' AND EXISTS (SELECT 1 FROM accounts a WHERE a.id = k.owner_id AND a.disabled_at = 0)
 			OR k.owner_type = 'service' AND EXISTS (SELECT 1 FROM service_accounts a WHERE a.id = k.owner_id AND a.disabled_at = 0 AND a.removed_at = 0)
-		FROM api_keys k WHERE k.id = $1`, id)
+		FROM api_keys k LEFT JOIN quotas q ON q.id = k.quota_id WHERE k.id = $1`, id)
 	k, err = foundKey(k, found, err)
 	return k, owner && err == nil, err
 }

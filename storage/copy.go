@@ -40,7 +40,9 @@ var everything = []table{
 	{"revocations", "seq, kind, ref", "until, revoked"},
 	{"assertions", "client_id, jti", "expires_at"},
 	{"api_keys", "id", "kind, owner_type, owner_id, name, digest, scopes, audience, created_at, created_by, expires_at, disabled, revoked_at, version, " +
-		"allow, deny, limits, metadata, created_via, updated_at, not_before, leaked, reason, replaces, replaced_by, grace_until, event"},
+		"allow, deny, limits, metadata, created_via, updated_at, not_before, leaked, reason, replaces, replaced_by, grace_until, event, quota_id, idle_expiry"},
+	{"quotas", "id", "amount, period, period_start, spent, lent"},
+	{"notices", "id", "kind, ref, detail, at, attempts, next_at"},
 	{"api_key_usage", "id", "last_used_at, last_address, uses"},
 	{"api_key_scopes", "key_id, scope", "at"},
 	{"service_accounts", "id", "name, description, created_at, created_by, disabled_at, removed_at, event"},

@@ -33,7 +33,7 @@ func TestCopyTo(t *testing.T) {
 	}
 	key := apikeys.Key{ID: "01234567890", Kind: "ok", OwnerType: "instance", Name: "k", Digest: []byte{0, 1, 255}, Scopes: []string{"a", "b"},
 		CreatedAt: now, Disabled: true, Version: 1}
-	if err := first.APIKeys().AddKey(t.Context(), key, apikeys.Event{ID: "1", At: now, Ref: key.ID}); err != nil {
+	if err := first.APIKeys().AddKey(t.Context(), key, 0, apikeys.Event{ID: "1", At: now, Ref: key.ID}); err != nil {
 		t.Fatal(err)
 	}
 	if err := first.Registry().AddClient(t.Context(), issuer.Client{ID: "cli_1", Name: "App", CreatedAt: now, UpdatedAt: now}); err != nil {

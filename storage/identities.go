@@ -108,24 +108,33 @@ func (s people) Links(ctx context.Context, accountID string) ([]accounts.Link, e
 
 // RemoveLink implements [accounts.Links].
 func (s people) RemoveLink(ctx context.Context, accountID, providerID, subject string) error {
+	const another = `(EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND password_hash <> '')
+				OR EXISTS (SELECT 1 FROM identities o JOIN providers p ON p.id = o.provider_id
+					WHERE o.account_id = $1 AND p.disabled_at = 0 AND NOT (o.provider_id = $2 AND o.subject = $3)))`
 	var there int64
 	n, err := s.db.write(ctx,
+		adminsTurn(),
 		// Of those who take ways away from an account, one goes after the other.
 		lock(`SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE`, accountID),
+		// What the provider's rules gave goes with it, except that the last administrator stays one.
+		do(`UPDATE accounts SET updated_at = updated_at + 1, role = ''
+			WHERE id = $1 AND role = 'admin'
+			AND EXISTS (SELECT 1 FROM identities WHERE provider_id = $2 AND subject = $3 AND account_id = $1 AND role = 'admin')
+			AND EXISTS (SELECT 1 FROM accounts WHERE role = 'admin' AND disabled_at = 0 AND id <> $1)
+			AND `+another,
+			accountID, providerID, subject),
 		do(`DELETE FROM identities
 			WHERE provider_id = $2 AND subject = $3 AND account_id = $1
-			AND (EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND password_hash <> '')
-				OR EXISTS (SELECT 1 FROM identities o JOIN providers p ON p.id = o.provider_id
-					WHERE o.account_id = $1 AND p.disabled_at = 0 AND NOT (o.provider_id = $2 AND o.subject = $3)))`,
+			AND `+another,
 			accountID, providerID, subject),
 		ask(into{&there}, `SELECT 1 FROM identities WHERE provider_id = $2 AND subject = $3 AND account_id = $1`,
 			accountID, providerID, subject))
 	switch {
 	case err != nil:
 		return err
-	case n[1] == 1:
+	case n[3] == 1:
 		return nil
-	case n[2] == 1:
+	case n[4] == 1:
 		return accounts.ErrLastWay
 	}
 	return accounts.ErrNotFound

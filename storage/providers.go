@@ -94,16 +94,30 @@ func (s Providers) SetProvider(ctx context.Context, is, was upstream.Provider, e
 // The identity stays of whoever has no other way in: their account was somebody's, and must not look
 // like one that was made for whoever comes first.
 func (s Providers) RemoveProvider(ctx context.Context, id string, e apikeys.Event) error {
-	return s.db.try(ctx, upstream.ErrNotFound,
+	n, err := s.db.write(ctx,
+		adminsTurn(),
 		// Of any number who remove it, the one who still finds it here does.
 		do(`UPDATE providers SET event = $2 WHERE id = $1`, id, e.ID),
 		audited("providers", e),
+		// The roles that its rules gave go with it, unless nobody would be left to look after this server.
+		do(`UPDATE accounts SET updated_at = updated_at + 1, role = ''
+			WHERE role = 'admin' AND id IN (SELECT account_id FROM identities WHERE provider_id = $1 AND role = 'admin')
+			AND EXISTS (SELECT 1 FROM accounts WHERE role = 'admin' AND disabled_at = 0
+				AND id NOT IN (SELECT account_id FROM identities WHERE provider_id = $1 AND role = 'admin'))
+			AND EXISTS (SELECT 1 FROM providers WHERE id = $1 AND event = $2)`, id, e.ID),
 		do(`DELETE FROM providers WHERE id = $1`, id),
 		unhurried(do(`DELETE FROM identities
 			WHERE provider_id = $1 AND NOT EXISTS (SELECT 1 FROM providers WHERE id = $1)
 			AND (EXISTS (SELECT 1 FROM accounts a WHERE a.id = identities.account_id AND a.password_hash <> '')
 				OR EXISTS (SELECT 1 FROM identities o WHERE o.account_id = identities.account_id AND o.provider_id <> $1))`, id)),
 		s.db.changed(ProviderChange, id, e.At))
+	switch {
+	case err != nil:
+		return err
+	case n[1] == 0:
+		return upstream.ErrNotFound
+	}
+	return nil
 }
 
 // ResealProvider puts a secret that was sealed anew in the place of the one that was, if that is still

@@ -92,6 +92,12 @@ func (s apiKeys) RemoveService(ctx context.Context, id string, e apikeys.Event) 
 			WHERE owner_type = 'service' AND owner_id = $1 AND revoked_at = 0
 			AND EXISTS (SELECT 1 FROM service_accounts WHERE id = $1 AND event = $3)`,
 			id, e.At, e.ID),
+		// An entry for each key. Their ids come after that of the event and are hexadecimal, too.
+		do(`INSERT INTO audit (id, at, actor, via, action, ref, detail, address, request_id)
+			SELECT $1 || CAST(ROW_NUMBER() OVER (ORDER BY id) AS TEXT), CAST($3 AS BIGINT), CAST($4 AS TEXT), CAST($5 AS TEXT), 'key.revoke', id,
+				'its owner was removed', CAST($6 AS TEXT), CAST($7 AS TEXT)
+			FROM api_keys WHERE owner_type = 'service' AND owner_id = $2 AND event = $1`,
+			e.ID, id, e.At, e.Actor, e.Via, e.Address, e.RequestID),
 		s.db.serviceStands(id, e),
 		s.db.changed(OwnerChange, id, e.At)))
 }

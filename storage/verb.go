@@ -125,6 +125,8 @@ func bind(args []any) []any {
 			args[i] = micro(v)
 		case int:
 			args[i] = int64(v)
+		case time.Duration:
+			args[i] = v.Microseconds()
 		case []string:
 			args[i] = strings.Join(v, " ")
 		case json.RawMessage:
@@ -195,6 +197,9 @@ func assign(dest any, value driver.Value) error {
 			if v != 0 {
 				*d = time.UnixMicro(v).UTC()
 			}
+			return nil
+		case *time.Duration: // stored in microseconds, like a time
+			*d = time.Duration(v) * time.Microsecond
 			return nil
 		case *bool: // SQLite has no booleans of its own
 			*d = v != 0

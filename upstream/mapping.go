@@ -118,11 +118,17 @@ func (t *talk) list(docs []document, path string) ([]string, error) {
 	return nil, nil
 }
 
-// roles gives the roles of the row's rules, and no others.
+// roles gives the roles of the row's rules, and no others. A rule about an address is about one that
+// was verified: anybody can write the administrator's into their profile.
 func (t *talk) roles(who *Identity, docs []document, _ places) error {
 	for _, rule := range t.p.Roles {
 		has := who.Groups
-		if rule.Claim != "groups" || t.p.path("groups") == "" {
+		switch {
+		case rule.Claim == "email" && who.EmailVerified:
+			has = []string{who.Email}
+		case rule.Claim == "email":
+			has = nil
+		case rule.Claim != "groups" || t.p.path("groups") == "":
 			has = nil
 			for _, d := range docs {
 				if list, ok := d.texts(rule.Claim); ok && len(list) > 0 {

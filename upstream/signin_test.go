@@ -200,6 +200,19 @@ func TestMappingGroupsAndRoles(t *testing.T) {
 	}
 }
 
+// Anybody can write the administrator's address into their profile.
+func TestAnAddressThatIsNotVerifiedGivesNoRole(t *testing.T) {
+	for verified, want := range map[bool]string{true: "admin", false: ""} {
+		w := newWorld(t)
+		w.set(func(p *upstream.Provider) { p.Roles = []upstream.RoleRule{{"email", "boss@example.com", "admin"}} })
+		w.op.claims = func(c claims) { c["email"], c["email_verified"] = "boss@example.com", verified }
+		who, err := w.signsIn("op")
+		if err != nil || strings.Join(who.Roles, " ") != want {
+			t.Errorf("verified is %v, and the roles are %v, %v", verified, who.Roles, err)
+		}
+	}
+}
+
 func TestAnyOAuth2Service(t *testing.T) {
 	w := newWorld(t)
 	w.op.user = claims{"data": claims{"user": claims{"id": 9007199254740993, "mail": "ada@example.com", "ok": true, "full": "Ada"}}}

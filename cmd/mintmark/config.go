@@ -87,6 +87,12 @@ func allKeys() []key {
 			set: duration(func(s *setting) *time.Duration { return &s.SessionIdle })},
 		{path: "sessions.max", value: "30d", doc: "How long after the sign-in a browser stays signed in at most.",
 			set: duration(func(s *setting) *time.Duration { return &s.SessionMax })},
+		{path: "keys.max_life", value: "366d", doc: "How long an API key may be good at most, when it is made, changed or replaced. Those that there are stay as they are.",
+			set: duration(func(s *setting) *time.Duration { return &s.KeyLife })},
+		{path: "keys.max_per_owner", value: "1000", doc: "How many API keys a person or a service account may have, of those that are good or were made in the last day.",
+			set: number(func(s *setting) *int { return &s.KeysPerOwner })},
+		{path: "keys.quota_outage", value: "closed", doc: "What becomes of API keys with a quota while the database can not be reached: closed: 503, once what this copy has borrowed is spent. open: they pass, uncounted.",
+			set: choice(func(s *setting, v string) { s.QuotaOpen = v == "open" }, "closed", "open")},
 		{path: "sign_in.hash_slots", doc: "How many passwords are hashed at the same time, 19 MiB each. Empty: one for each processor.",
 			set: number(func(s *setting) *int { return &s.HashSlots })},
 

@@ -27,6 +27,7 @@ func (w *world) newKey() apikeys.Key {
 		Allow: []string{"192.0.2.0/24", "2001:db8::/32"}, Deny: []string{"192.0.2.1/32"}, Limits: []string{"default:600/60s"},
 		Metadata: []byte(`{"team":"blue"}`), CreatedAt: w.now, CreatedBy: "usr_1", CreatedVia: "api", UpdatedAt: w.now,
 		NotBefore: w.now, ExpiresAt: w.now.Add(time.Hour), Reason: "x", Replaces: "01234567890", Version: 7,
+		IdleExpiry: 90 * 24 * time.Hour,
 	}
 }
 
@@ -36,7 +37,7 @@ func (w *world) key(change ...func(*apikeys.Key)) apikeys.Key {
 	for _, c := range change {
 		c(&k)
 	}
-	w.must(w.apiKeys.AddKey(w.ctx, k, w.event("key.add", k.ID, 0)))
+	w.must(w.apiKeys.AddKey(w.ctx, k, 0, w.event("key.add", k.ID, 0)))
 	return k
 }
 
@@ -72,14 +73,14 @@ func apiKeysAreRemembered(t *testing.T, w *world) {
 
 	sameID, sameDigest := w.newKey(), w.newKey()
 	sameID.ID, sameDigest.Digest = k.ID, k.Digest
-	w.wants(apikeys.ErrExists, w.apiKeys.AddKey(w.ctx, sameID, w.event("key.add", k.ID, 0)))
-	w.wants(apikeys.ErrExists, w.apiKeys.AddKey(w.ctx, sameDigest, w.event("key.add", sameDigest.ID, 0)))
+	w.wants(apikeys.ErrExists, w.apiKeys.AddKey(w.ctx, sameID, 0, w.event("key.add", k.ID, 0)))
+	w.wants(apikeys.ErrExists, w.apiKeys.AddKey(w.ctx, sameDigest, 0, w.event("key.add", sameDigest.ID, 0)))
 	w.isKept(k)
 	w.same([]string{"key.add"}, w.actions(k.ID))
 	w.same([]string{}, w.actions(sameDigest.ID))
 
 	forever := apikeys.Key{ID: secret.NewShortID(), Kind: secret.KindOrganizationKey, OwnerType: "instance", Digest: secret.Bytes(32), CreatedAt: w.now}
-	w.must(w.apiKeys.AddKey(w.ctx, forever, w.event("key.add", forever.ID, 0)))
+	w.must(w.apiKeys.AddKey(w.ctx, forever, 0, w.event("key.add", forever.ID, 0)))
 	w.isKept(forever)
 
 	imported := w.key(func(k *apikeys.Key) { k.Kind = apikeys.KindImported })
@@ -235,6 +236,13 @@ func aKeyStandsWithItsOwner(t *testing.T, w *world) {
 	if !k.RevokedAt.Equal(w.now.Add(3 * time.Second)) {
 		t.Errorf("the key of a removed service was revoked at %s", k.RevokedAt)
 	}
+	w.same([]string{"key.add", "key.revoke"}, w.actions(services.ID))
+	w.same([]string{"key.add"}, w.actions(persons.ID))
+	events, err := w.apiKeys.Events(w.ctx, apikeys.Page{Limit: 1}, services.ID, false)
+	w.must(err)
+	want := w.event("key.revoke", services.ID, 3*time.Second)
+	want.ID, want.Detail = events[0].ID, "its owner was removed"
+	w.same(want, events[0])
 	_, err = w.apiKeys.Service(w.ctx, service.ID)
 	w.wants(apikeys.ErrNotFound, err)
 	w.wants(apikeys.ErrNotFound, w.apiKeys.RemoveService(w.ctx, service.ID, w.event("service.remove", service.ID, 4*time.Second)))

@@ -267,4 +267,29 @@ func rolesOfRulesComeAndGo(t *testing.T, w *world) {
 	w.must(err)
 	w.same("", is.Role)
 	w.same("", now.Role)
+
+	// Whoever takes the link away, or the provider, takes the role with it, and no other.
+	gone := func(take func(p upstream.Provider, a accounts.Account)) string {
+		q, a := w.provider(), w.account()
+		by := w.linkOf(q, "x", a.ID)
+		w.must(w.people.AddLink(w.ctx, by, 20, false))
+		w.must(w.people.SetLinkRole(w.ctx, by, "admin", w.now))
+		take(q, a)
+		left, err := w.people.Account(w.ctx, a.ID)
+		w.must(err)
+		return left.Role
+	}
+	w.same("", gone(func(q upstream.Provider, a accounts.Account) { w.must(w.people.RemoveLink(w.ctx, a.ID, q.ID, "x")) }))
+	removes := func(q upstream.Provider, a accounts.Account) {
+		w.must(w.upstream.RemoveProvider(w.ctx, q.ID, w.event("provider.remove", q.ID, 0)))
+	}
+	w.same("", gone(removes))
+	still, err := w.people.Account(w.ctx, other.ID)
+	w.must(err)
+	w.same("admin", still.Role)
+	w.must(w.people.RemoveAccount(w.ctx, b.ID, w.now))
+	w.same("admin", gone(func(q upstream.Provider, a accounts.Account) {
+		w.must(w.people.RemoveAccount(w.ctx, other.ID, w.now)) // the last one stays
+		removes(q, a)
+	}))
 }

@@ -55,7 +55,7 @@ func changesAreAnnounced(t *testing.T, w *world) {
 	w.must(w.registry.RemoveClient(w.ctx, x.client.ID, w.now))
 	w.same([]string{"client " + x.client.ID}, news())
 	key := apikeys.Key{ID: secret.NewShortID(), Digest: secret.Bytes(32), CreatedAt: w.now}
-	w.must(w.apiKeys.AddKey(w.ctx, key, w.event("key.add", key.ID, 0)))
+	w.must(w.apiKeys.AddKey(w.ctx, key, 0, w.event("key.add", key.ID, 0)))
 	w.same([]string{"api_key " + key.ID}, news())
 	w.must(w.apiKeys.RevokeKey(w.ctx, key.ID, "", false, w.event("key.revoke", key.ID, 0)))
 	w.same([]string{"api_key " + key.ID}, news())
