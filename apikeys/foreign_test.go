@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,11 +16,11 @@ import (
 // A lost is a store whose database is away: it takes its time to say so.
 type lost struct {
 	apikeys.Store
-	asked int
+	asked atomic.Int64
 }
 
 func (s *lost) Imported(ctx context.Context) (map[[32]byte]string, error) {
-	s.asked++ // the registry asks once at a time
+	s.asked.Add(1)
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
@@ -50,7 +51,7 @@ func TestAFloodOfForeignKeysWhileTheDatabaseIsAway(t *testing.T) {
 		}
 		for _, at := range []struct {
 			after, wait time.Duration
-			asked       int
+			asked       int64
 		}{
 			{0, 100 * time.Millisecond, 1},                       // nobody waits longer than they want to
 			{time.Second, 100 * time.Millisecond, 1},             // for the same answer
@@ -59,8 +60,8 @@ func TestAFloodOfForeignKeysWhileTheDatabaseIsAway(t *testing.T) {
 		} {
 			time.Sleep(at.after - time.Since(began))
 			start := time.Now()
-			if flood(); store.asked != at.asked || time.Since(start) != at.wait {
-				t.Errorf("after %s: asked %d times, waited %s", at.after, store.asked, time.Since(start))
+			if flood(); store.asked.Load() != at.asked || time.Since(start) != at.wait {
+				t.Errorf("after %s: asked %d times, waited %s", at.after, store.asked.Load(), time.Since(start))
 			}
 		}
 		time.Sleep(3 * time.Second) // until nothing is under way any more

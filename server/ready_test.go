@@ -86,7 +86,7 @@ func TestDrain(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := "http://" + listener.Addr().String()
-	s, _ := start(t, func(c *Config) { c.Issuer, c.Listener, c.DrainDelay = at, listener, 500*time.Millisecond })
+	s, _ := start(t, func(c *Config) { c.Issuer, c.Listener, c.DrainDelay = at, listener, 2*time.Second })
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -137,6 +137,26 @@ func TestDrain(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+// When nobody can come any more there is nobody to wait for.
+func TestNoDrainWithoutAListener(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := start(t, func(c *Config) { c.Listener, c.DrainDelay = listener, time.Minute })
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(t.Context()) }()
+	listener.Close()
+	select {
+	case err := <-ended:
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Run: %v", err)
+		}
+	case <-time.After(45 * time.Second):
+		t.Error("it waits for a minute")
 	}
 }
 

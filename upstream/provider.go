@@ -109,3 +109,10 @@ func (p *Provider) Label() string {
 	}
 	return cmp.Or(p.Title, p.Name)
 }
+
+// SaysWhen says whether the provider can tell when somebody proved who they are: whether it has ID
+// tokens. Without, it can't satisfy prompt=login or max_age.
+func (p *Provider) SaysWhen() bool {
+	k := kinds[p.Kind]
+	return k != nil && k.connect
+}

@@ -188,10 +188,7 @@ func (s *Site) listLinked(r *http.Request, page *accountPage, a accounts.Account
 	if err != nil {
 		return err
 	}
-	able, err := s.providers(r.Context(), issuer.Pending{}, now)
-	if err != nil {
-		return err
-	}
+	able := s.providers(r.Context(), issuer.Pending{}, now)
 	for i, l := range links {
 		shown := linked{ProviderID: l.ProviderID, Subject: l.Subject, Number: number(i), Title: "A provider that is switched off", Email: l.Email,
 			Since: at(l.LinkedAt), Used: at(l.LastUsedAt), Off: true}

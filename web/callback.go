@@ -127,7 +127,8 @@ func notArrived(err error) error {
 		{accounts.ErrNotInvited, "not_invited"},
 		{accounts.ErrWrongDomain, "not_your_domain"},
 		{accounts.ErrLinked, "identity_taken"},
-		{accounts.ErrNotFound, "account_disabled"},
+		{accounts.ErrNotFound, "changed_meanwhile"},
+		{accounts.ErrChanged, "changed_meanwhile"},
 	} {
 		if errors.Is(err, row.is) {
 			return refusal(row.code, "", err)

@@ -21,6 +21,8 @@ import (
 	"mintmark/keys"
 	"mintmark/storage"
 	"mintmark/storage/storagetest"
+	"mintmark/upstream"
+	wellknown "mintmark/well-known"
 )
 
 // The stories of the pages are told over real accounts, sessions and requests of
@@ -41,6 +43,9 @@ type house struct {
 	directory *accounts.Directory
 	provider  *issuer.Provider
 	client    issuer.Client
+	sessions  *accounts.Sessions
+	upstream  *upstream.Registry
+	site      *Site
 }
 
 // inEach tells a story on each database.
@@ -49,12 +54,16 @@ func inEach(t *testing.T, tell func(t *testing.T, h *house)) {
 	storagetest.Each(t, func(t *testing.T, open func() *storage.DB) { tell(t, newHouse(t, open())) })
 }
 
-func newHouse(t *testing.T, db *storage.DB) *house {
+func newHouse(t *testing.T, db *storage.DB) *house { return newHouseAt(t, db, "127.0.0.1") }
+
+// newHouseAt gives the house a name. Two with the same would share their cookies, which know no
+// ports.
+func newHouseAt(t *testing.T, db *storage.DB, host string) *house {
 	t.Helper()
 	quiet := slog.New(slog.DiscardHandler)
 	routes := http.NewServeMux()
 	server := httptest.NewUnstartedServer(routes)
-	h := &house{t: t, db: db, issuer: "http://" + server.Listener.Addr().String() + "/tenant", hasher: secret.NewHasher(1)}
+	h := &house{t: t, db: db, issuer: strings.Replace("http://"+server.Listener.Addr().String()+"/tenant", "127.0.0.1", host, 1), hasher: secret.NewHasher(1)}
 	sealer, err := secret.NewSealer(make([]byte, 32))
 	if err != nil {
 		t.Fatal(err)
@@ -80,7 +89,13 @@ func newHouse(t *testing.T, db *storage.DB) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := New(Config{Issuer: h.issuer, Provider: h.provider, Directory: h.directory, Sessions: sessions,
+	h.sessions = sessions
+	// Other houses are on loopback, too.
+	h.upstream, err = upstream.New(upstream.Config{Store: db.Upstream(), Sealer: sealer, StateKey: [32]byte{4}, Issuer: h.issuer, Allow: []string{"localhost"}, Log: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	site, err := New(Config{Issuer: h.issuer, Provider: h.provider, Directory: h.directory, Sessions: sessions, Upstream: h.upstream, Key: [32]byte{5},
 		ClientAddress: func(r *http.Request) string { return r.RemoteAddr }, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
@@ -94,7 +109,10 @@ func newHouse(t *testing.T, db *storage.DB) *house {
 		routes.HandleFunc("/tenant"+path, func(w http.ResponseWriter, r *http.Request) {
 			err := handle(w, r)
 			refusal, _ := errors.AsType[*issuer.Error](err)
+			refused, _ := errors.AsType[*Refusal](err)
 			switch {
+			case refused != nil:
+				site.Refuse(w, r, refused, "req_1")
 			case refusal != nil:
 				site.Error(w, r, http.StatusBadRequest, refusal.Code, "No", refusal.Description, "req_1")
 			case err != nil && !strings.Contains(err.Error(), "too large"):
@@ -102,6 +120,19 @@ func newHouse(t *testing.T, db *storage.DB) *house {
 				fallthrough
 			case err != nil:
 				site.Error(w, r, http.StatusInternalServerError, "server_error", "No", "", "req_1")
+			}
+		})
+	}
+	h.site = site
+	wk := wellknown.New(h.provider, ring)
+	for path, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
+		"/oauth/token": h.provider.Token, "/userinfo": h.provider.UserInfo,
+		"/.well-known/openid-configuration": wk.OpenID, "/.well-known/jwks.json": wk.JWKS,
+	} {
+		routes.HandleFunc("/tenant"+path, func(w http.ResponseWriter, r *http.Request) {
+			if err := handle(w, r); err != nil {
+				t.Logf("%s: %v", path, err)
+				http.Error(w, err.Error(), http.StatusBadRequest)
 			}
 		})
 	}

@@ -121,40 +121,46 @@ func (p *loginPage) suggest(pending issuer.Pending, x accounts.Session, a accoun
 // loginFor shows the page, or signs in with what was typed into it. pending is empty if the
 // person came by themselves.
 func (s *Site) loginFor(w http.ResponseWriter, r *http.Request, form url.Values, page loginPage, pending issuer.Pending, now time.Time) error {
-	able, err := s.providers(r.Context(), pending, now)
-	if err != nil {
-		return err
-	}
 	to := upstream.Purpose{Request: page.Request, Return: page.Return}
+	status := http.StatusOK
+	typed := r.Method == http.MethodPost && form.Get("password") != ""
+	if r.Method == http.MethodPost {
+		// What an application suggested gives way to what was typed.
+		page.Username, page.Focus = form.Get("username"), "password"
+	}
+	if typed {
+		var err error
+		status, err = s.signIn(w, r, form, &page, now)
+		if err != nil {
+			return err
+		}
+		if page.Problem == nil {
+			s.goOn(w, to)
+			return nil
+		}
+	}
+	able := s.providers(r.Context(), pending, now)
+	p, ok := named(able, pending.IdP)
+	ok = ok && !form.Has("choose") && page.Continue == nil
+	hint := pending.LoginHint
+	if r.Method == http.MethodPost {
+		p, ok = ofDomain(able, page.Username)
+		hint = page.Username
+	}
+	if ok && !typed {
+		return s.sendToProvider(w, r, p, to, pending, hint, now)
+	}
+	if r.Method == http.MethodPost && !typed {
+		page.Problem, status = wrongPassword(), statusRefused // there is none
+	}
 	page.Providers = s.buttons(able, to, page.Again)
 	page.Domains = slices.ContainsFunc(able, func(p upstream.Provider) bool { return len(p.Domains) > 0 })
-	allow := s.allowed(pending, len(able) > 0)
-	if r.Method != http.MethodPost {
-		if p, ok := named(able, pending.IdP); ok && !form.Has("choose") && page.Continue == nil {
-			return s.sendToProvider(w, r, p, to, pending, pending.LoginHint, now)
-		}
-		page.hint(able)
-		return s.show(w, http.StatusOK, "login", page, allow)
-	}
-	// What an application suggested gives way to what was typed.
-	page.Username, page.Focus = form.Get("username"), "password"
-	if p, ok := ofDomain(able, page.Username); ok && form.Get("password") == "" {
-		return s.sendToProvider(w, r, p, to, pending, page.Username, now)
-	}
-	status, err := s.signIn(w, r, form, &page, now)
-	switch {
-	case err != nil:
-		return err
-	case page.Problem != nil:
-		page.hint(able)
-		return s.show(w, status, "login", page, allow)
-	}
-	s.goOn(w, to)
-	return nil
+	page.suggestProvider(able)
+	return s.show(w, status, "login", page, s.allowed(pending, len(able) > 0))
 }
 
-// hint puts the provider of the typed address beside the form.
-func (p *loginPage) hint(able []upstream.Provider) {
+// suggestProvider puts the provider of the typed address before the others.
+func (p *loginPage) suggestProvider(able []upstream.Provider) {
 	found, ok := ofDomain(able, p.Username)
 	if !ok {
 		return

@@ -152,6 +152,8 @@ func (s *Site) proves(w http.ResponseWriter, r *http.Request, x arrival, sealed,
 		if err := s.Directory.Link(ctx, a.ID, p, x.Identity, now); err != nil {
 			return notArrived(err)
 		}
+	case proved:
+		return refusal("proof_too_late", "", errors.New("the address belongs to another account now"))
 	case err != nil:
 		return notArrived(err)
 	case known.ID != a.ID:

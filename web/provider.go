@@ -74,7 +74,7 @@ func (s *Site) begin(w http.ResponseWriter, r *http.Request, name string, to ups
 func (s *Site) specify(r *http.Request, form url.Values, to *upstream.Purpose) error {
 	if to.Request == "" {
 		if form.Has("again") {
-			to.Prompt, to.MaxAge = "login", new(int64)
+			to.Prompt = "login" // whether it had an effect, the account page looks at
 		}
 		return nil
 	}
@@ -177,33 +177,33 @@ type provider struct {
 func (p provider) Initial() string { return person{Name: p.Title}.Initial() }
 
 // providers returns with whom a person can sign in for a request: everybody's and those of its
-// organization, unless they can't do what it asks for. again says that it has to be a new sign-in.
-func (s *Site) providers(ctx context.Context, pending issuer.Pending, now time.Time) ([]upstream.Provider, error) {
+// organization, unless they can't do what it asks for.
+func (s *Site) providers(ctx context.Context, pending issuer.Pending, now time.Time) []upstream.Provider {
 	if s.Upstream == nil {
-		return nil, nil
+		return nil
 	}
 	all, err := s.Upstream.Enabled(ctx, now)
 	if err != nil {
 		// Local sign-in does not depend on anybody else, not even on our table of them.
 		s.Log.WarnContext(ctx, "the providers can't be read", "err", err)
-		return nil, nil
+		return nil
 	}
 	if len(pending.ACR) > 0 && !slices.Contains(pending.ACR, issuer.ACRFederated) {
-		return nil, nil
+		return nil
 	}
 	var able []upstream.Provider
 	for _, p := range all {
 		switch {
 		case p.Organization != "" && p.Organization != pending.Organization:
-		case pending.Recent && !saysWhen(p): // it would come back in vain
+		case pending.Recent && !p.SaysWhen(): // it would come back in vain
 		default:
 			able = append(able, p)
 		}
 	}
-	return able, nil
+	return able
 }
 
-// show returns the buttons of providers.
+// buttons returns the buttons of providers.
 func (s *Site) buttons(all []upstream.Provider, to upstream.Purpose, again bool) []provider {
 	var shown []provider
 	for _, p := range all {
@@ -238,10 +238,4 @@ func named(all []upstream.Provider, name string) (upstream.Provider, bool) {
 		return upstream.Provider{}, false
 	}
 	return all[at], true
-}
-
-// saysWhen says whether a provider can tell when somebody proved who they are: whether it has ID
-// tokens.
-func saysWhen(p upstream.Provider) bool {
-	return p.Kind != "github" && p.Kind != "discord" && p.Kind != "oauth2"
 }

@@ -51,6 +51,8 @@ var refusals = map[string]struct {
 		"New accounts need a verified e-mail address of certain domains, and yours is not one of them. Choose another account at the provider, or sign in another way."},
 	"identity_taken": {http.StatusConflict, "Linked to somebody else",
 		"That account at the provider belongs to another account here. Sign in with it, and unlink it there first."},
+	"changed_meanwhile": {http.StatusForbidden, "Not possible any more",
+		"The account or the provider was changed or switched off while you were there. Please start again."},
 	"session_ended":  {http.StatusForbidden, "You were signed out", "The sign-in that began this has ended meanwhile. Sign in again, and start again."},
 	"proof_too_late": {http.StatusBadRequest, "This took too long", "You had ten minutes to type the password. Please start again."},
 	"other_browser": {http.StatusBadRequest, "Another browser began this",
