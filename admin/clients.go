@@ -14,34 +14,35 @@ import (
 //
 // It describes the JSON. What is sent is read by [issuer.Client] itself; a test compares the two.
 type Metadata struct {
-	Name                   *string        `json:"client_name,omitempty" nullable:"true"`
-	Type                   *string        `json:"client_type,omitempty" enum:"web,spa,native,device,service,mcp" doc:"Which defaults to start from. It can't be changed"`
-	RedirectURIs           []string       `json:"redirect_uris,omitempty" doc:"Where people may be sent back to. Compared exactly"`
-	PostLogoutRedirectURIs []string       `json:"post_logout_redirect_uris,omitempty"`
-	GrantTypes             []string       `json:"grant_types,omitempty"`
-	ResponseTypes          []string       `json:"response_types,omitempty"`
-	AuthMethod             *string        `json:"token_endpoint_auth_method,omitempty" nullable:"true"`
-	AnySecretMethod        *bool          `json:"any_secret_method,omitempty" nullable:"true" doc:"Nobody chose the method: the secret may come in the header or in the body"`
-	AuthSigningAlg         *string        `json:"token_endpoint_auth_signing_alg,omitempty" nullable:"true"`
-	JWKS                   map[string]any `json:"jwks,omitempty" nullable:"true" doc:"The client's public keys, RFC 7517 §5"`
-	JWKSURI                *string        `json:"jwks_uri,omitempty" nullable:"true" doc:"Where the client's public keys are"`
-	Scope                  *string        `json:"scope,omitempty" nullable:"true" doc:"What it may ask for, separated by spaces"`
-	IDTokenAlg             *string        `json:"id_token_signed_response_alg,omitempty" nullable:"true"`
-	AccessTokenFormat      *string        `json:"access_token_format,omitempty" nullable:"true" doc:"jwt or opaque"`
-	AccessTokenAlg         *string        `json:"access_token_signed_response_alg,omitempty" nullable:"true"`
-	RequirePKCE            *bool          `json:"require_pkce,omitempty" nullable:"true" doc:"true unless it says false"`
-	RequirePAR             *bool          `json:"require_pushed_authorization_requests,omitempty" nullable:"true"`
-	RequireDPoP            *bool          `json:"dpop_bound_access_tokens,omitempty" nullable:"true"`
-	Consent                *string        `json:"consent,omitempty" nullable:"true" doc:"Whether people are asked: once, always or never"`
-	Audience               []string       `json:"audience,omitempty" doc:"The aud of its access tokens; the issuer if there is none"`
-	DefaultMaxAge          *int64         `json:"default_max_age,omitempty" nullable:"true"`
-	RequireAuthTime        *bool          `json:"require_auth_time,omitempty" nullable:"true"`
-	DefaultIdP             *string        `json:"default_idp,omitempty" nullable:"true" doc:"The upstream provider that its people are sent to, by name"`
-	Contacts               []string       `json:"contacts,omitempty"`
-	URI                    *string        `json:"client_uri,omitempty" nullable:"true"`
-	LogoURI                *string        `json:"logo_uri,omitempty" nullable:"true"`
-	PolicyURI              *string        `json:"policy_uri,omitempty" nullable:"true"`
-	TermsURI               *string        `json:"tos_uri,omitempty" nullable:"true"`
+	Name                   *string                `json:"client_name,omitempty" nullable:"true"`
+	Type                   *string                `json:"client_type,omitempty" enum:"web,spa,native,device,service,mcp" doc:"Which defaults to start from. It can't be changed"`
+	RedirectURIs           []string               `json:"redirect_uris,omitempty" doc:"Where people may be sent back to. Compared exactly"`
+	PostLogoutRedirectURIs []string               `json:"post_logout_redirect_uris,omitempty"`
+	GrantTypes             []string               `json:"grant_types,omitempty"`
+	ResponseTypes          []string               `json:"response_types,omitempty"`
+	AuthMethod             *string                `json:"token_endpoint_auth_method,omitempty" nullable:"true"`
+	AnySecretMethod        *bool                  `json:"any_secret_method,omitempty" nullable:"true" doc:"Nobody chose the method: the secret may come in the header or in the body"`
+	AuthSigningAlg         *string                `json:"token_endpoint_auth_signing_alg,omitempty" nullable:"true"`
+	JWKS                   map[string]any         `json:"jwks,omitempty" nullable:"true" doc:"The client's public keys, RFC 7517 §5"`
+	JWKSURI                *string                `json:"jwks_uri,omitempty" nullable:"true" doc:"Where the client's public keys are"`
+	Scope                  *string                `json:"scope,omitempty" nullable:"true" doc:"What it may ask for, separated by spaces"`
+	IDTokenAlg             *string                `json:"id_token_signed_response_alg,omitempty" nullable:"true"`
+	AccessTokenFormat      *string                `json:"access_token_format,omitempty" nullable:"true" doc:"jwt or opaque"`
+	AccessTokenAlg         *string                `json:"access_token_signed_response_alg,omitempty" nullable:"true"`
+	RequirePKCE            *bool                  `json:"require_pkce,omitempty" nullable:"true" doc:"true unless it says false"`
+	RequirePAR             *bool                  `json:"require_pushed_authorization_requests,omitempty" nullable:"true"`
+	RequireDPoP            *bool                  `json:"dpop_bound_access_tokens,omitempty" nullable:"true"`
+	Consent                *string                `json:"consent,omitempty" nullable:"true" doc:"Whether people are asked: once, always or never"`
+	Audience               []string               `json:"audience,omitempty" doc:"The aud of its access tokens; the issuer if there is none"`
+	DefaultMaxAge          *int64                 `json:"default_max_age,omitempty" nullable:"true"`
+	RequireAuthTime        *bool                  `json:"require_auth_time,omitempty" nullable:"true"`
+	DefaultIdP             *string                `json:"default_idp,omitempty" nullable:"true" doc:"The upstream provider that its people are sent to, by name"`
+	UpstreamTokens         []issuer.UpstreamToken `json:"upstream_tokens,omitempty" doc:"At which upstream providers it may act for people who allow it, and with which of their scopes at most"`
+	Contacts               []string               `json:"contacts,omitempty"`
+	URI                    *string                `json:"client_uri,omitempty" nullable:"true"`
+	LogoURI                *string                `json:"logo_uri,omitempty" nullable:"true"`
+	PolicyURI              *string                `json:"policy_uri,omitempty" nullable:"true"`
+	TermsURI               *string                `json:"tos_uri,omitempty" nullable:"true"`
 }
 
 // A Client is an application, as JSON.

@@ -42,16 +42,18 @@ type Client struct {
 	RequireAuthTime   bool            `json:"require_auth_time,omitempty"`
 	// DefaultIdP is the name of the upstream provider that its people are sent to, if the
 	// request has no idp_hint. It need not be there: then they get the sign-in page.
-	DefaultIdP string         `json:"default_idp,omitempty"`
-	Contacts   []string       `json:"contacts,omitempty"`
-	URI        string         `json:"client_uri,omitempty"`
-	LogoURI    string         `json:"logo_uri,omitempty"`
-	PolicyURI  string         `json:"policy_uri,omitempty"`
-	TermsURI   string         `json:"tos_uri,omitempty"`
-	Secrets    []ClientSecret `json:"-"`
-	CreatedAt  time.Time      `json:"-"`
-	UpdatedAt  time.Time      `json:"-"`
-	DisabledAt time.Time      `json:"-"` // zero if enabled
+	DefaultIdP string `json:"default_idp,omitempty"`
+	// UpstreamTokens are what it may do at upstream providers for people who allow it.
+	UpstreamTokens []UpstreamToken `json:"upstream_tokens,omitempty"`
+	Contacts       []string        `json:"contacts,omitempty"`
+	URI            string          `json:"client_uri,omitempty"`
+	LogoURI        string          `json:"logo_uri,omitempty"`
+	PolicyURI      string          `json:"policy_uri,omitempty"`
+	TermsURI       string          `json:"tos_uri,omitempty"`
+	Secrets        []ClientSecret  `json:"-"`
+	CreatedAt      time.Time       `json:"-"`
+	UpdatedAt      time.Time       `json:"-"`
+	DisabledAt     time.Time       `json:"-"` // zero if enabled
 
 	// Key is the API key that the client is: then it is in no database.
 	Key *APIKey `json:"-"`
@@ -110,6 +112,10 @@ func (c *Client) clone() Client {
 	d.Scopes = slices.Clone(c.Scopes)
 	d.Audience = slices.Clone(c.Audience)
 	d.Contacts = slices.Clone(c.Contacts)
+	d.UpstreamTokens = slices.Clone(c.UpstreamTokens)
+	for i := range d.UpstreamTokens {
+		d.UpstreamTokens[i].Scopes = slices.Clone(d.UpstreamTokens[i].Scopes)
+	}
 	d.Secrets = slices.Clone(c.Secrets)
 	if c.DefaultMaxAge != nil {
 		age := *c.DefaultMaxAge

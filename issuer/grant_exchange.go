@@ -32,7 +32,8 @@ type subjectType struct {
 // subjectTypes is every token that can be exchanged, by its subject_token_type. To add one,
 // write its exchange and add it here.
 var subjectTypes = map[string]subjectType{
-	TokenTypeAPIKey: {true, []string{TokenTypeAccessToken, TokenTypeJWT}, (*Provider).exchangeKey},
+	TokenTypeAPIKey:      {true, []string{TokenTypeAccessToken, TokenTypeJWT}, (*Provider).exchangeKey},
+	TokenTypeAccessToken: {false, []string{TokenTypeAccessToken}, (*Provider).exchangeHeld},
 }
 
 // SubjectTypes returns what subject_token_type may be, in order.

@@ -34,6 +34,8 @@ type Config struct {
 	EndSession func(ctx context.Context, w http.ResponseWriter, sessionID string) error
 	// APIKeys knows the API keys. Nil: there are none.
 	APIKeys APIKeys
+	// Vault has tokens of upstream providers. Nil: there are none.
+	Vault Vault
 	// Address says where a request comes from: API keys may be bound to networks. Nil: nobody
 	// knows, and such keys are refused.
 	Address func(*http.Request) netip.Addr

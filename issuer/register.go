@@ -174,6 +174,9 @@ func (p *Provider) complete(c *Client) error {
 	if err := checkLists(c); err != nil {
 		return err
 	}
+	if err := checkUpstreamTokens(c); err != nil {
+		return err
+	}
 	if err := p.checkKeys(c); err != nil {
 		return err
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mintmark/internal/secret"
 )
 
 // A grant gets tokens for a client that is authenticated and registered for it. A token exchange
@@ -37,7 +39,9 @@ func Grants() []string { return slices.Sorted(maps.Keys(grants)) }
 // tokens is what a client gets, RFC 6749 §5.1 and OpenID Connect Core §3.1.3.3.
 type tokens struct {
 	access  []byte
+	foreign secret.Token  // in the place of access: the token of somebody else
 	life    time.Duration // of the access token
+	ends    time.Time     // of a foreign token; zero: nobody knows
 	scopes  []string
 	id      []byte // empty: none
 	refresh string // empty: none
@@ -86,10 +90,16 @@ func (p *Provider) Token(w http.ResponseWriter, r *http.Request) error {
 func (t tokens) write(w http.ResponseWriter) error {
 	o := newObject()
 	defer o.free()
-	o.token("access_token", t.access)
+	if t.foreign.IsZero() {
+		o.token("access_token", t.access)
+	} else {
+		o.str("access_token", t.foreign.Reveal())
+	}
 	o.set("issued_token_type", t.issued)
 	o.str("token_type", "Bearer")
-	o.num("expires_in", int64(t.life/time.Second))
+	if t.foreign.IsZero() || !t.ends.IsZero() {
+		o.num("expires_in", int64(t.life/time.Second)) // RFC 6749 §5.1: "RECOMMENDED"
+	}
 	o.words("scope", t.scopes)
 	o.set("refresh_token", t.refresh)
 	if len(t.id) > 0 {

@@ -149,6 +149,21 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 	s.apiKeys = &apikeys.Registry{
 		Store: s.db.APIKeys(), Mint: mint, MaxLife: s.cfg.KeyLife, MostKeys: s.cfg.KeysPerOwner, QuotaOpen: s.cfg.QuotaOpen,
 	}
+	if err := s.configureProviders(ctx, sealer); err != nil {
+		return err
+	}
+	s.upstream, err = upstream.New(upstream.Config{
+		Store:    s.db.Upstream(),
+		Sealer:   sealer,
+		Vault:    s.db.Vault(),
+		StateKey: named["upstream"],
+		Issuer:   s.cfg.Issuer,
+		Allow:    s.cfg.ProviderHosts,
+		Log:      s.log,
+	})
+	if err != nil {
+		return err
+	}
 	s.provider, err = issuer.New(issuer.Config{
 		Issuer:       s.cfg.Issuer,
 		Store:        s.db.Issuer(),
@@ -160,6 +175,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Login:        s.login,
 		EndSession:   s.endSession,
 		APIKeys:      keyDoor{s.apiKeys},
+		Vault:        vaultDoor{s.upstream},
 		Address:      address,
 		JWKS:         fetch.New(fetch.Config{Allow: s.cfg.FetchAllow, Log: s.log}).Get,
 		AccessTTL:    s.cfg.AccessTTL,
@@ -178,20 +194,6 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 	}
 	s.vouchers = newVouchers(s.provider)
 	s.known = wellknown.New(s.provider, s.keyring)
-	if err := s.configureProviders(ctx, sealer); err != nil {
-		return err
-	}
-	s.upstream, err = upstream.New(upstream.Config{
-		Store:    s.db.Upstream(),
-		Sealer:   sealer,
-		StateKey: named["upstream"],
-		Issuer:   s.cfg.Issuer,
-		Allow:    s.cfg.ProviderHosts,
-		Log:      s.log,
-	})
-	if err != nil {
-		return err
-	}
 	s.site, err = web.New(web.Config{
 		Issuer:        s.cfg.Issuer,
 		Provider:      s.provider,

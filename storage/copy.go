@@ -27,6 +27,7 @@ var everything = []table{
 		"provider_id, idp, proved_at"},
 	{"providers", "id", "name, config, sealed, created_at, updated_at, disabled_at, event"},
 	{"identities", "provider_id, subject", "account_id, email, role, linked_at, used_at"},
+	{"upstream_tokens", "provider_id, subject", "account_id, sealed, scopes, expires_at, version, lease, kept_at"},
 	{"spent_states", "id", "expires_at"},
 	{"counters", "key", "n, resets_at"},
 	{"setup_codes", "id", "digest, expires_at"},

@@ -127,6 +127,8 @@ func (s people) RemoveLink(ctx context.Context, accountID, providerID, subject s
 			WHERE provider_id = $2 AND subject = $3 AND account_id = $1
 			AND `+another,
 			accountID, providerID, subject),
+		forgetTokens(`provider_id = $1 AND subject = $2
+			AND NOT EXISTS (SELECT 1 FROM identities WHERE provider_id = $1 AND subject = $2)`, providerID, subject),
 		ask(into{&there}, `SELECT 1 FROM identities WHERE provider_id = $2 AND subject = $3 AND account_id = $1`,
 			accountID, providerID, subject))
 	switch {
@@ -134,7 +136,7 @@ func (s people) RemoveLink(ctx context.Context, accountID, providerID, subject s
 		return err
 	case n[3] == 1:
 		return nil
-	case n[4] == 1:
+	case n[5] == 1:
 		return accounts.ErrLastWay
 	}
 	return accounts.ErrNotFound

@@ -163,6 +163,7 @@ func (s people) DisableAccount(ctx context.Context, id string, now time.Time) er
 		// account is enabled again.
 		s.db.revokedAuthorizations(now, `account_id = $3 AND revoked_at = $4`, id, now),
 		s.db.standsIn("accounts", revocations.Account, id, `TRUE`, `disabled_at <> 0`, now),
+		forgetTokens(`account_id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND disabled_at = 0)`, id),
 		s.db.changed(OwnerChange, id, now))
 	switch {
 	case err != nil:
@@ -208,6 +209,7 @@ func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) err
 			id, now)),
 		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id),
 		s.db.goneFrom("accounts", revocations.Account, id, now),
+		forgetTokens(`account_id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND disabled_at = 0)`, id),
 		s.db.changed(OwnerChange, id, now))
 	switch {
 	case err != nil:

@@ -110,6 +110,7 @@ func (s Providers) RemoveProvider(ctx context.Context, id string, e apikeys.Even
 			WHERE provider_id = $1 AND NOT EXISTS (SELECT 1 FROM providers WHERE id = $1)
 			AND (EXISTS (SELECT 1 FROM accounts a WHERE a.id = identities.account_id AND a.password_hash <> '')
 				OR EXISTS (SELECT 1 FROM identities o WHERE o.account_id = identities.account_id AND o.provider_id <> $1))`, id)),
+		unhurried(forgetTokens(`provider_id = $1 AND NOT EXISTS (SELECT 1 FROM providers WHERE id = $1)`, id)),
 		s.db.changed(ProviderChange, id, e.At))
 	switch {
 	case err != nil:

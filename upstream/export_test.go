@@ -14,3 +14,6 @@ var (
 	IsOurs     = isOurs
 	ParseJSON  = parseJSON
 )
+
+// Held opens kept tokens.
+func (g *Registry) Held(k Kept) (Held, error) { return g.held(k) }

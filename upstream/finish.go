@@ -121,7 +121,7 @@ func (g *Registry) finish(t *talk, a *attempt, answer url.Values) (Identity, err
 	if t.p.KeepTokens {
 		who.Tokens = &Tokens{
 			Access: secret.Wrap(tokens.access), Refresh: secret.Wrap(tokens.refresh), Type: "Bearer",
-			Scopes: tokens.scopes, ExpiresAt: tokens.expires,
+			Scopes: grantedScopes(t.p, known, tokens.scopes), ExpiresAt: tokens.expires,
 		}
 	}
 	return who, nil

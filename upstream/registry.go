@@ -20,6 +20,8 @@ import (
 type Config struct {
 	Store  Store
 	Sealer *secret.Sealer
+	// Vault remembers the tokens of providers that say KeepTokens. Nil: none are kept.
+	Vault VaultStore
 	// StateKey seals what a sign-in's cookie holds. All copies of the server have the same: the
 	// keyring's key named "upstream".
 	StateKey [32]byte
@@ -44,12 +46,14 @@ type Registry struct {
 	secure bool // we are https
 
 	flight singleflight.Group
-	mu     sync.Mutex
-	list   []Provider // by name; nil: not read yet
-	shown  []Provider // the last that was read, for a page that can't wait
-	at     time.Time  // when it was read
-	heard  time.Time  // until when every change was forgotten
-	age    uint64     // grows with Forget, so that what was being read meanwhile is not kept
+	// refreshes are of kept tokens, by provider and subject.
+	refreshes singleflight.Group
+	mu        sync.Mutex
+	list      []Provider // by name; nil: not read yet
+	shown     []Provider // the last that was read, for a page that can't wait
+	at        time.Time  // when it was read
+	heard     time.Time  // until when every change was forgotten
+	age       uint64     // grows with Forget, so that what was being read meanwhile is not kept
 	// connections are by the id of the provider.
 	connections map[string]*connection
 }

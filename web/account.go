@@ -69,6 +69,7 @@ type linked struct {
 	Title, Email        string
 	Since, Used         when
 	Off                 bool // the provider is disabled, or gone
+	Kept                bool // its tokens are kept, for applications that act there
 }
 
 // A when is a time for people and for programs.
@@ -194,7 +195,7 @@ func (s *Site) listLinked(r *http.Request, page *accountPage, a accounts.Account
 			Since: at(l.LinkedAt), Used: at(l.LastUsedAt), Off: true}
 		for _, p := range able {
 			if p.ID == l.ProviderID {
-				shown.Title, shown.Off = p.Label(), false
+				shown.Title, shown.Off, shown.Kept = p.Label(), false, p.KeepTokens
 			}
 		}
 		page.Linked = append(page.Linked, shown)
@@ -284,6 +285,9 @@ func (s *Site) link(w http.ResponseWriter, r *http.Request, p upstream.Provider,
 	}
 	if err := s.Directory.Link(r.Context(), a.ID, p, i, now); err != nil {
 		return notArrived(err)
+	}
+	if err := s.Upstream.Keep(r.Context(), a.ID, i, now); err != nil {
+		return err
 	}
 	sendTo(w, s.path(PathAccount))
 	return nil

@@ -48,6 +48,9 @@ func (s *Site) arrived(w http.ResponseWriter, r *http.Request, name string, iden
 	if err != nil {
 		return notArrived(err)
 	}
+	if err := s.Upstream.Keep(r.Context(), a.ID, identity, now); err != nil {
+		return err
+	}
 	return s.signInAs(w, r, a, proofOf(p, identity, now), to, now)
 }
 

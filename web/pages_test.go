@@ -284,7 +284,7 @@ func TestWhatOthersWroteIsText(t *testing.T) {
 		{"home", "home", homePage{frame: s.frame("t"), Person: who, Admin: true, Issuer: evil}, allow{}},
 		{"error", "error", errorPage{frame: s.frame(evil), Text: evil, Code: evil, RequestID: evil, Ways: []Way{{"x", evil, evil}}}, allow{}},
 		{"prove", "prove", provePage{frame: s.frame(evil), Provider: evil, Email: evil, Arrival: evil, Another: evil, Problem: &problem{ID: "p", Text: evil}}, allow{}},
-		{"account", "account", accountPage{frame: s.frame(evil), Person: who, Session: evil, Federate: true, Linked: []linked{{evil, evil, "0", evil, evil, when{}, when{}, false}},
+		{"account", "account", accountPage{frame: s.frame(evil), Person: who, Session: evil, Federate: true, Linked: []linked{{evil, evil, "0", evil, evil, when{}, when{}, false, true}},
 			Others: []provider{{evil, evil, evil}}, Sessions: []session{{ID: evil, Browser: evil, Address: evil, By: evil}, {ID: evil, Browser: evil}}}, allow{}},
 	} {
 		w, n := render(t, s, x)

@@ -1,6 +1,10 @@
 package web
 
-import "strings"
+import (
+	"strings"
+
+	"mintmark/issuer"
+)
 
 // A scope is what an application asks for, as people read it.
 type scope struct {
@@ -50,6 +54,10 @@ func readScopes(names []string) (shown []scope, offline bool) {
 			offline = true
 		case ok:
 			shown = append(shown, known)
+		case strings.HasPrefix(name, issuer.ScopeProvider):
+			at := strings.TrimPrefix(name, issuer.ScopeProvider)
+			shown = append(shown, scope{Title: "Act for you at " + at, Icon: ownIcon,
+				Text: "If you have signed in with " + at + " here, it can do there what you allowed there. It never gets your password."})
 		default:
 			shown = append(shown, scope{Title: name, Text: "A permission of the application’s own.", Icon: ownIcon, Custom: true})
 		}

@@ -12,7 +12,7 @@ import (
 
 // A metadata is what the flags say about a client.
 type metadata struct {
-	redirects, logoutRedirects, scopes, grants, audience                                                []string
+	redirects, logoutRedirects, scopes, grants, audience, upstreamTokens                                []string
 	authMethod, jwksFile, jwksURI, idTokenAlg, accessToken, accessTokenAlg, consent, signed, defaultIdP string
 	uri, logo, policy, terms                                                                            string
 	requirePKCE, requirePAR, requireDPoP, requireAuthTime                                               bool
@@ -40,6 +40,7 @@ func (m *metadata) flags(c *cobra.Command) {
 	f.DurationVar(&m.defaultMaxAge, "default-max-age", 0, "how long ago a person may have signed in")
 	f.StringVar(&m.consent, "consent", "", "whether people are asked: once, always or never")
 	f.StringVar(&m.defaultIdP, "default-idp", "", "name of the provider that its people are sent to")
+	f.StringArrayVar(&m.upstreamTokens, "upstream-token", nil, "PROVIDER:SCOPE,SCOPE: that it may act there for people who allow it, with these scopes of the provider; can be repeated")
 	f.StringVar(&m.uri, "client-uri", "", "its home page")
 	f.StringVar(&m.logo, "logo-uri", "", "its logo")
 	f.StringVar(&m.policy, "policy-uri", "", "its privacy policy")
@@ -47,11 +48,11 @@ func (m *metadata) flags(c *cobra.Command) {
 }
 
 // members returns what was said, under the names of RFC 7591. An empty value becomes null.
-func (m *metadata) members(c *cobra.Command, stdin io.Reader) (map[string]any, error) {
+func (m *metadata) members(c *cobra.Command, stdin io.Reader) (in map[string]any, err error) {
 	if m.jwksFile != "" && m.jwksURI != "" {
 		return nil, usageError("--jwks-file and --jwks-uri can't be given together")
 	}
-	in := map[string]any{}
+	in = map[string]any{}
 	for _, said := range []struct {
 		flag, member string
 		value        any
@@ -87,6 +88,11 @@ func (m *metadata) members(c *cobra.Command, stdin io.Reader) (map[string]any, e
 			in[said.member] = nil
 		}
 	}
+	if c.Flags().Changed("upstream-token") {
+		if in["upstream_tokens"], err = readUpstreamTokens(m.upstreamTokens); err != nil {
+			return nil, err
+		}
+	}
 	if m.jwksURI != "" {
 		in["jwks"] = nil // a client has one or the other
 	}
@@ -103,4 +109,20 @@ func (m *metadata) members(c *cobra.Command, stdin io.Reader) (map[string]any, e
 	}
 	in["jwks"], in["jwks_uri"] = keys, nil
 	return in, nil
+}
+
+// readUpstreamTokens reads PROVIDER:SCOPE,SCOPE. Scopes may have colons in them, names of providers not.
+func readUpstreamTokens(said []string) (any, error) {
+	list := []map[string]any{}
+	for _, one := range said {
+		if one == "" {
+			continue
+		}
+		provider, scopes, ok := strings.Cut(one, ":")
+		if !ok || provider == "" || scopes == "" {
+			return nil, usageError("--upstream-token is PROVIDER:SCOPE,SCOPE, like github:repo,read:user")
+		}
+		list = append(list, map[string]any{"provider": provider, "scopes": strings.Split(scopes, ",")})
+	}
+	return list, nil
 }

@@ -153,7 +153,35 @@ func rewrap(ctx context.Context, s *setting) error {
 	if err := rewrapProviders(ctx, db.Upstream(), sealer); err != nil {
 		return err
 	}
+	if err := rewrapVault(ctx, db, sealer); err != nil {
+		return err
+	}
 	return ring.Rewrap(ctx, sealer)
+}
+
+// rewrapVault seals what is kept of upstream providers for people, a page at a time. What a server
+// replaces meanwhile it seals itself, with the new key.
+func rewrapVault(ctx context.Context, db *storage.DB, sealer *secret.Sealer) error {
+	for provider, subject := "", ""; ; {
+		page, err := db.Sealed(ctx, provider, subject)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, k := range page {
+			provider, subject = k.ProviderID, k.Subject
+			if sealer.Current(k.Sealed) {
+				continue
+			}
+			aad := upstream.KeptAAD(k.ProviderID, k.AccountID, k.Subject)
+			plain, err := sealer.Open(k.Sealed, aad)
+			if err != nil {
+				return fmt.Errorf("the tokens of %s at the provider %s can't be sealed again (unlink it): %w", k.AccountID, k.ProviderID, err)
+			}
+			if _, err := db.Reseal(ctx, k, sealer.Seal(plain, aad)); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 // rewrapProviders seals the client secrets of the upstream providers. Each is bound to its row, and

@@ -32,6 +32,8 @@ var promises = []struct {
 	{"links", linksAreAdded},
 	{"the last way in", oneWayInStays},
 	{"roles by rule", rolesOfRulesComeAndGo},
+	{"the vault", keptTokensGoWithWhatTheyRestOn},
+	{"leases in the vault", oneRefreshesKeptTokens},
 	{"counters", countersGiveDistinctNumbers},
 	{"signing keys", signingKeysAreMadeOnce},
 	{"named keys", namedKeysAreTheSameForAll},
