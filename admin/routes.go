@@ -55,6 +55,8 @@ func (a *api) routes() []route {
 		{"look-up-key", "POST", "/keys/lookup", "keys:read", 200, "Say which API key it is that somebody found", to(a, a.lookUpAPIKey)},
 		{"verify-key", "POST", "/keys/verify", "keys:verify", 200, "Say who shows an API key, and whether it is good for something", to(a, a.verifyKey)},
 		{"verify-keys", "POST", "/keys/verify-batch", "keys:verify", 200, "Say the same of up to 100 API keys", to(a, a.verifyKeys)},
+		{"report-keys", "GET", "/keys/report", "keys:read", 200, "List the API keys that need a look, and why", to(a, a.reportKeys)},
+		{"report-leaks", "POST", "/leaks", apikeys.ScopeLeak, 200, "Report API keys that were found where they should not be, and revoke them: with a key, or signed", to(a, a.reportLeaks)},
 		{"get-key", "GET", "/keys/{key_id}", "keys:read", 200, "Look at an API key", to(a, a.getAPIKey)},
 		{"set-key", "PATCH", "/keys/{key_id}", "keys:write", 200, "Change an API key", to(a, a.setAPIKey)},
 		{"disable-key", "POST", "/keys/{key_id}/disable", "keys:write", 200, "Refuse an API key for a while", to(a, a.disableAPIKey)},

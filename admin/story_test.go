@@ -38,6 +38,9 @@ type operator struct {
 	hub      *revocations.Hub
 	sealer   *secret.Sealer
 	upstream *upstream.Registry
+
+	published string // the key of whoever reports leaks, under the name "one"
+	fetched   int    // how often it was looked up
 }
 
 // onEach tells a story on every database.
@@ -94,6 +97,11 @@ func start(t *testing.T, db *storage.DB) *operator {
 			c, err := db.Condition(ctx)
 			return admin.Database{Engine: c.Engine, Version: c.Version, Durable: c.Durable, Problems: c.Problems}, err
 		},
+		Reporters: &apikeys.Reporters{Secret: []byte("a secret of some length"), URL: "https://github.example/keys",
+			Fetch: func(context.Context, string) ([]byte, error) {
+				op.fetched++
+				return json.Marshal(map[string]any{"public_keys": []any{map[string]any{"key_identifier": "one", "key": op.published}}})
+			}},
 		Unavailable: func(err error) bool { return errors.Is(err, storage.ErrUnavailable) },
 		RequestID:   func(context.Context) string { return "req_1" }, Log: logger,
 	}))

@@ -128,7 +128,7 @@ type Store interface {
 	DisableKey(ctx context.Context, id, reason string, e Event) error
 	EnableKey(ctx context.Context, id string, e Event) error
 	// RevokeKey revokes a key for good, or returns [ErrNotFound]. Doing it again changes
-	// nothing, but that a revoked key can still turn out to be leaked.
+	// nothing, but that a revoked key can still turn out to be leaked. Of a leak it makes a notice.
 	RevokeKey(ctx context.Context, id, reason string, leaked bool, e Event) error
 	// NoteKey writes an event down about a key and changes nothing of it, or returns [ErrNotFound].
 	NoteKey(ctx context.Context, id string, e Event) error
@@ -147,6 +147,19 @@ type Store interface {
 	LeaseQuota(ctx context.Context, id string, least, most int64, now time.Time) (Lease, error)
 	// ReturnQuota gives back what was not spent of leases; of periods that are over, nothing.
 	ReturnQuota(ctx context.Context, rests []Rest) error
+
+	// TakeNotice returns a notice whose time to be told has come, of any number of callers to one: to
+	// the others it comes again later, unless SetNotice says otherwise; with the zero time it never
+	// does.
+	TakeNotice(ctx context.Context, now, again time.Time) (n Notice, some bool, err error)
+	SetNotice(ctx context.Context, id string, next time.Time) error
+	// IdleKeys returns the ids of keys that were neither used nor changed for their IdleExpiry.
+	// IdleKey disables one, if that is still so, and makes a notice of it.
+	IdleKeys(ctx context.Context, now time.Time, most int) ([]string, error)
+	IdleKey(ctx context.Context, id, reason string, e Event) error
+	// RemindOfKeys makes a notice, once, of each good key that expires in less than before,
+	// and not in less than after.
+	RemindOfKeys(ctx context.Context, before, after time.Duration, now time.Time) error
 
 	// UseKeys adds up how keys were used. It is no event.
 	UseKeys(ctx context.Context, uses []Use) error

@@ -74,6 +74,13 @@ type Config struct {
 	// QuotaOpen lets API keys with a quota pass, uncounted, while the database is away.
 	QuotaOpen bool
 
+	// LeakSecret signs reports of leaked API keys, as [apikeys.HeaderMAC] says; LeakKeys is the name of a
+	// PEM file with the public keys of those who sign as GitHub's secret scanning does, LeakKeysURL
+	// where GitHub publishes its own. Without any, a report needs an API key.
+	LeakSecret, LeakKeys, LeakKeysURL string
+	// NoticeURL is told of leaked, idle and expiring API keys, in POSTs that NoticeSecret signs.
+	NoticeURL, NoticeSecret string
+
 	// HashSlots is how many passwords are hashed at the same time, 19 MiB each. The default is
 	// the number of processors.
 	HashSlots int
@@ -129,6 +136,19 @@ func (c *Config) Check() error {
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		add("tls.cert and tls.key go together: only one of them is set")
+	}
+	if (c.NoticeURL == "") != (c.NoticeSecret == "") {
+		add("notices.url and notices.secret go together: only one of them is set")
+	}
+	for _, a := range []struct{ name, value string }{{"notices.secret", c.NoticeSecret}, {"leaks.secret", c.LeakSecret}} {
+		if a.value != "" && len(a.value) < 16 {
+			add("%s is shorter than 16 characters", a.name)
+		}
+	}
+	for _, a := range []struct{ name, value string }{{"notices.url", c.NoticeURL}, {"leaks.github_keys_url", c.LeakKeysURL}} {
+		if u, err := url.Parse(a.value); a.value != "" && (err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && loopback(u.Hostname()))) {
+			add("%s must be an https:// address", a.name)
+		}
 	}
 	for _, d := range []struct {
 		name        string

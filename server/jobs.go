@@ -29,6 +29,10 @@ func (s *Server) startJobs(ctx context.Context) (wait func()) {
 	jobs.Go(func() { s.serving(ctx) })
 	jobs.Go(func() { s.revoked.Run(ctx) })
 	jobs.Go(func() { s.flushUses(ctx) })
+	jobs.Go(func() { s.every(ctx, lookAfterEvery, nil, "looking after API keys", s.lookAfterKeys) })
+	if s.cfg.NoticeURL != "" {
+		jobs.Go(func() { s.every(ctx, noticesEvery, nil, "telling the operator's webhook", s.notices) })
+	}
 	jobs.Go(func() { s.every(ctx, purgeEvery, nil, "forgetting what has expired", s.purge) })
 	return jobs.Wait
 }

@@ -210,6 +210,10 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		return err
 	}
 	s.revoked = revocations.NewHub(s.db.Revocations(), s.log)
+	reporters, err := s.cfg.reporters(s.log)
+	if err != nil {
+		return err
+	}
 	s.admin = admin.New(admin.Config{
 		Accounts:      s.directory,
 		Registry:      s.db.Registry(),
@@ -224,6 +228,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Revocations:   s.revoked,
 		Database:      s.database,
 		Propagated:    s.propagated,
+		Reporters:     reporters,
 		Unavailable:   outage,
 		RequestID:     RequestID,
 		ClientAddress: ClientAddress,

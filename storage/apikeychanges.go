@@ -97,7 +97,7 @@ func (s apiKeys) setDisabled(ctx context.Context, id, reason string, disabled bo
 
 // RevokeKey implements [apikeys.Store].
 func (s apiKeys) RevokeKey(ctx context.Context, id, reason string, leaked bool, e apikeys.Event) error {
-	n, err := s.db.write(ctx,
+	verb := []statement{
 		do(`UPDATE api_keys SET leaked = $5, reason = $4, updated_at = $2, event = $3, version = version + 1,
 				revoked_at = CASE WHEN revoked_at = 0 THEN $2 ELSE revoked_at END
 			WHERE id = $1 AND (revoked_at = 0 OR $5 AND NOT leaked)`,
@@ -105,7 +105,12 @@ func (s apiKeys) RevokeKey(ctx context.Context, id, reason string, leaked bool, 
 		audited("api_keys", e),
 		isThere(id),
 		s.db.keyStands(id, e),
-		s.db.changed(APIKeyChange, id, e.At))
+		s.db.changed(APIKeyChange, id, e.At),
+	}
+	if leaked {
+		verb = append(verb, notice(apikeys.NoticeLeaked, e))
+	}
+	n, err := s.db.write(ctx, verb...)
 	switch {
 	case err != nil:
 		return err

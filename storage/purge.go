@@ -29,6 +29,8 @@ func (db *DB) Purge(ctx context.Context, now time.Time, batch int) (deleted int6
 				SELECT key FROM counters WHERE resets_at <= $1 LIMIT $2)`, now, batch),
 		do(`DELETE FROM spent_states WHERE id IN (
 				SELECT id FROM spent_states WHERE expires_at <= $1 LIMIT $2)`, now, batch),
+		do(`DELETE FROM notices WHERE id IN (
+				SELECT id FROM notices WHERE at <= $1 LIMIT $2)`, now.Add(-noticesKept), batch),
 		do(`DELETE FROM setup_codes WHERE expires_at <= $1`, now),
 		// The newest of these two stay: on SQLite the next takes its number from it.
 		do(`DELETE FROM changes WHERE id IN (

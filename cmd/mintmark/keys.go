@@ -15,7 +15,7 @@ import (
 )
 
 func keysCommand() *cobra.Command {
-	return apiGroup("keys", "API keys", keysList, keysGet, keysAdd, keysSet, keysRotate, keysRevoke, keysDisable, keysEnable, keysVerify)
+	return apiGroup("keys", "API keys", keysList, keysGet, keysAdd, keysSet, keysRotate, keysRevoke, keysDisable, keysEnable, keysVerify, keysReport)
 }
 
 var keyColumns = []column{{"ID", "id"}, {"NAME", "name"}, {"STATUS", "status"}, {"OWNER", "owner_id"}, {"SCOPES", "scopes"}, {"EXPIRES", "expires_at"}, {"USED", "last_used_at"}}

@@ -45,6 +45,8 @@ var promises = []struct {
 	{"quotas", aQuotaIsLentOnce},
 	{"quotas, all at once", noMoreIsLentThanThereIs},
 	{"keys of an owner", anOwnerHasSoManyKeys},
+	{"notices", noticesAreToldOnce},
+	{"idle keys", idleKeysAreDisabled},
 	{"the audit log", theAuditLogIsInOrder},
 	{"clients", clientsAreLookedAfter},
 	{"consents", consentsAdd},
