@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
@@ -101,6 +102,21 @@ func TestTheAccountPageLinksAndUnlinks(t *testing.T) {
 		x.press(x.open(h.issuer+"/logout"), "logout-confirm")
 		x.signIn(x.open(h.issuer+"/login"), ada)
 		if seen := x.signIn(there, eve); !strings.Contains(seen.body, "session_ended") {
+			t.Errorf("%d %s", seen.status, seen.body)
+		}
+		// So does whoever is somebody else by now, while the session that asked is still there.
+		y := h.visitor(t)
+		y.signIn(y.open(h.issuer+"/login"), zoe)
+		there = y.press(y.open(h.issuer+"/account"), "link-corp")
+		home, err := url.Parse(h.issuer + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range v.http.Jar.Cookies(home) {
+			c.Path = "/"
+			y.http.Jar.SetCookies(home, []*http.Cookie{c})
+		}
+		if seen := y.signIn(there, eve); !strings.Contains(seen.body, "session_ended") {
 			t.Errorf("%d %s", seen.status, seen.body)
 		}
 		for _, a := range []accounts.Account{zoe, ada} {

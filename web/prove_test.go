@@ -60,7 +60,11 @@ func TestAnAddressIsProvedByItsPassword(t *testing.T) {
 		sealed := page.value2("arrival")
 		address, form := v.form(page, "prove-submit")
 		form.Set("password", password)
+		_, evil := both(t, h, corp, "Mallory")
 		mallory := h.visitor(t)
+		if seen := mallory.signIn(mallory.follow(mallory.open(h.authorize()), "login-corp"), evil); !seen.has("prove-submit") {
+			t.Fatalf("Mallory has no page of his own: %s", seen.body)
+		}
 		if seen := mallory.post(address, form); !strings.Contains(seen.body, "other_browser") {
 			t.Errorf("in another browser: %d %s", seen.status, seen.body)
 		}
