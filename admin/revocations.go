@@ -93,7 +93,8 @@ func bytesOf(kind string, text []byte) *huma.StreamResponse {
 // streamRevocations first joins, then tells what was before, then what comes: nothing falls
 // between. What is at the seam is told twice.
 func (a *api) streamRevocations(ctx context.Context, since string) (*huma.StreamResponse, error) {
-	listener, err := a.Revocations.Join(ctx)
+	caller, _ := bearer.FromContext(ctx)
+	listener, err := a.Revocations.Join(ctx, caller.Subject)
 	if err != nil {
 		return nil, cursorProblem(err)
 	}

@@ -19,6 +19,7 @@ const (
 	BeatEvery = 5 * time.Second
 
 	mostListeners = 1000
+	mostOfOne     = 250 // listeners: nobody keeps all the others from listening
 	queueLen      = 64  // messages that may wait for one listener
 	perMessage    = 200 // revocations
 )
@@ -44,12 +45,13 @@ type Hub struct {
 
 	mu        sync.Mutex
 	listeners map[*Listener]bool
+	of        map[string]int // how many of the listeners are whose
 	ended     bool
 }
 
 // NewHub returns a hub.
 func NewHub(store Store, log *slog.Logger) *Hub {
-	return &Hub{Store: store, Log: log, woken: make(chan struct{}, 1), listeners: map[*Listener]bool{}}
+	return &Hub{Store: store, Log: log, woken: make(chan struct{}, 1), listeners: map[*Listener]bool{}, of: map[string]int{}}
 }
 
 // A Listener hears what is revoked after it joined.
@@ -60,16 +62,19 @@ type Listener struct {
 	C   <-chan []byte
 	c   chan []byte
 	hub *Hub
+	who string
 }
 
-// Join makes somebody a listener, or returns [ErrFull], [ErrEnded] or an error of the store.
-func (h *Hub) Join(ctx context.Context) (*Listener, error) {
-	l := &Listener{c: make(chan []byte, queueLen), hub: h}
+// Join makes somebody a listener, or returns [ErrFull], [ErrEnded] or an error of the store. It is
+// full for who has a quarter of all the places already.
+func (h *Hub) Join(ctx context.Context, who string) (*Listener, error) {
+	l := &Listener{c: make(chan []byte, queueLen), hub: h, who: who}
 	l.C = l.c
 	h.mu.Lock()
-	full, ended := len(h.listeners) >= mostListeners, h.ended
+	full, ended := len(h.listeners) >= mostListeners || h.of[who] >= mostOfOne, h.ended
 	if !full && !ended {
 		h.listeners[l] = true
+		h.of[who]++
 	}
 	h.mu.Unlock()
 	switch {
@@ -104,6 +109,9 @@ func (h *Hub) drop(l *Listener) {
 func (h *Hub) dropLocked(l *Listener) {
 	if h.listeners[l] {
 		delete(h.listeners, l)
+		if h.of[l.who]--; h.of[l.who] == 0 {
+			delete(h.of, l.who)
+		}
 		close(l.c)
 	}
 }

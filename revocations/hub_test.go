@@ -77,7 +77,7 @@ func story(t *testing.T, tell func(t *testing.T, h *revocations.Hub, s *list)) {
 
 func join(t *testing.T, h *revocations.Hub) *revocations.Listener {
 	t.Helper()
-	l, err := h.Join(t.Context())
+	l, err := h.Join(t.Context(), "svc_1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,24 +174,39 @@ func TestWhoCanNotJoin(t *testing.T) {
 	story(t, func(t *testing.T, h *revocations.Hub, s *list) {
 		away := errors.New("away")
 		s.set(away, false)
-		if _, err := h.Join(t.Context()); err != away {
+		if _, err := h.Join(t.Context(), "svc_1"); err != away {
 			t.Errorf("while the database is away: %v", err)
 		}
 		s.set(nil, false)
 		var all []*revocations.Listener
-		for range 1000 {
-			all = append(all, join(t, h))
+		for i := range 1000 {
+			who := fmt.Sprint("svc_", i/250)
+			l, err := h.Join(t.Context(), who)
+			if err != nil {
+				t.Fatalf("the listener %d, of %s: %v", i, who, err)
+			}
+			if all = append(all, l); i == 249 {
+				if _, err := h.Join(t.Context(), who); err != revocations.ErrFull {
+					t.Errorf("the 251st of %s: %v", who, err)
+				}
+			}
 		}
-		if _, err := h.Join(t.Context()); err != revocations.ErrFull {
+		if _, err := h.Join(t.Context(), "svc_4"); err != revocations.ErrFull {
 			t.Errorf("the 1001st: %v", err)
 		}
 		all[0].Leave()
-		join(t, h)
+		all[0].Leave()
+		if _, err := h.Join(t.Context(), "svc_1"); err != revocations.ErrFull {
+			t.Errorf("the 251st of another, when there is a place: %v", err)
+		}
+		if _, err := h.Join(t.Context(), "svc_0"); err != nil {
+			t.Errorf("in the place of one that left: %v", err)
+		}
 		h.End()
 		if _, more := heard(all[1]); more {
 			t.Error("after the end somebody listens")
 		}
-		if _, err := h.Join(t.Context()); err != revocations.ErrEnded {
+		if _, err := h.Join(t.Context(), "svc_0"); err != revocations.ErrEnded {
 			t.Errorf("after the end: %v", err)
 		}
 	})
