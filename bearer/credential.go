@@ -199,7 +199,8 @@ func mayCarry(query string) bool {
 func (g *Guard) inURL(u *url.URL) (found []string) {
 	found = g.keysIn(found, u.Path)
 	if u.User != nil {
-		found = append(g.keysIn(found, u.User.Username()), "")
+		password, _ := u.User.Password()
+		found = append(g.keysIn(g.keysIn(found, u.User.Username()), password), "") // RFC 3986 §3.2.1: neither belongs there
 	}
 	// Not u.Query: it leaves out what it can't read, and others may read it.
 	for pair := range strings.FieldsFuncSeq(u.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {

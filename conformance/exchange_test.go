@@ -112,6 +112,7 @@ func TestWhatCanNotBeExchanged(t *testing.T) {
 		other, _ := newKey(t, op)
 		bound, _ := newKey(t, op, "--allow-ip", "192.0.2.0/24")
 		rare, _ := newKey(t, op, "--rate-limit", "1/h")
+		seen, _ := newKey(t, op)
 		revoked, _ := newKey(t, op)
 		op.Run("keys", "revoke", revoked.ID)
 		expired, _ := newKey(t, op, "--expires", "1s")
@@ -152,7 +153,8 @@ func TestWhatCanNotBeExchanged(t *testing.T) {
 			{"RFC 8693 2.1, no subject_token", key.exchanges(t, op.Issuer, "subject_token", "-"), "invalid_request"},
 			{"a key as actor_token", key.exchanges(t, op.Issuer, "actor_token", other.Text, "actor_token_type", keyType), "invalid_request"},
 			{"a type of actor_token, and none", key.exchanges(t, op.Issuer, "actor_token_type", keyType), "invalid_request"},
-			{"the key in the address", post(t, op.Issuer+"/oauth/token?subject_token="+key.Text, url.Values{"grant_type": {exchangeGrant}}), "invalid_request"},
+			{"the key in the address", post(t, op.Issuer+"/oauth/token?subject_token="+seen.Text, url.Values{"grant_type": {exchangeGrant}}), "invalid_request"},
+			{"one that was in an address", seen.exchanges(t, op.Issuer), "invalid_request"},
 			{"the key of the management API", admin.exchanges(t, op.Issuer), "invalid_request"},
 			{"from an address that the key is not for", bound.exchanges(t, op.Issuer), "unauthorized_client"},
 			{"over its limit", rare.exchanges(t, op.Issuer), "rate_limited"},
@@ -284,6 +286,9 @@ func TestIntrospectionOfAKey(t *testing.T) {
 		}
 		if got := stranger.introspect(key.Text); got.Body != `{"active":false}` {
 			t.Errorf("a key for others: %s", got.Body)
+		}
+		if got := stranger.introspect(adminKey(t, op)); got.Body != `{"active":false}` {
+			t.Errorf("a key of the management API, which is for nobody else: %s", got.Body)
 		}
 		from := func(address string) answer {
 			return post(t, op.Issuer+"/introspect", url.Values{"token": {bound.Text}, "address": {address}}, service.asItself)

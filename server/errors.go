@@ -47,6 +47,7 @@ var statuses = map[string]int{
 var (
 	errNotFound  = &refusal{status: 404, code: "not_found", title: "Page not found", text: "There is nothing at this address."}
 	errBadPath   = &refusal{status: 400, code: "invalid_request", title: "Not a valid address", text: "The address contains characters that it can not contain."}
+	errInAddress = &refusal{status: 400, code: "invalid_request", text: "There is a credential in the address, where every log keeps it. If it was a good API key, it is revoked now."}
 	errMethod    = &refusal{status: 405, code: "invalid_request", title: "Not possible this way", text: "This address can not be used with that HTTP method."}
 	errTooLarge  = &refusal{status: 413, code: "invalid_request", title: "Too much was sent", text: "The request is too large."}
 	errCrossSite = &refusal{status: 403, code: "access_denied", title: "Sent from another site", text: "This form was sent from a page of another site. Open the page here and try again."}

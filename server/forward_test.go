@@ -1,6 +1,7 @@
 package server
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -283,8 +284,14 @@ func TestAKeyInTheAddressIsReportedAtEveryDoor(t *testing.T) {
 			{"GET /auth/verify", "X-Original-URL: https://docs.example/KEY"},
 			{"GET /auth/verify", "X-Forwarded-Uri: /docs?a=1;KEY", "From: 192.0.2.1"},
 			{"GET /auth/verify", "X-Forwarded-Uri: not an address KEY"},
+			{"GET /auth/verify", "X-Original-URL: https://ada:KEY@docs.example/"},
 			{"GET /api/v1/keys?after=KEY"},
 			{"POST /api/v1/keys/verify?key=KEY"},
+			{"POST /oauth/token?client_secret=KEY"},
+			{"POST /oauth/token?x=KEY"},
+			{"POST /introspect?token=KEY"},
+			{"POST /revoke?token=KEY"},
+			{"GET /userinfo?access_token=KEY"},
 		} {
 			id, key := g.key(apikeys.New{Allow: []string{"198.51.100.1"}, Limits: []string{"1/h"}})
 			lines = slices.Clone(lines)
@@ -306,6 +313,16 @@ func TestAKeyInTheAddressIsReportedAtEveryDoor(t *testing.T) {
 			if !strings.Contains(g.log.String(), id) {
 				t.Errorf("%s: nothing is in the log", lines[0])
 			}
+		}
+		const legacy = "legacy-0123456789abcdef" // it has no form of its own
+		digest := sha256.Sum256([]byte(legacy))
+		imported, _, err := g.apiKeys.Make(t.Context(), apikeys.New{OwnerType: apikeys.OwnerService, OwnerID: g.service(), Name: "old", SHA256: digest[:]}, apikeys.By{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := g.ask("GET /auth/verify", "X-Forwarded-Uri: /?api_key="+legacy)
+		if k, err := g.apiKeys.Get(t.Context(), imported.ID); w.Code != 400 || err != nil || !k.Leaked {
+			t.Errorf("a key of another system: %d, leaked %t %v", w.Code, k.Leaked, err)
 		}
 		_, token := g.token(issuer.Client{Scopes: []string{"a"}, Audience: []string{docs}}, docs)
 		if w := g.ask("GET /auth/verify", "X-Forwarded-Uri: /?access_token="+token); w.Code != 400 {

@@ -26,6 +26,7 @@ type class struct {
 	people    bool  // a browser shows its answers
 	anyOrigin bool  // scripts of any site may use it (CORS); it looks at no cookie
 	ownOrigin bool  // forms of other sites may not be sent to it
+	takesKeys bool  // API keys may be sent to it, so that one in its address is somebody's mistake
 	maxBody   int64
 }
 
@@ -36,16 +37,16 @@ const apiPath = "/api/v1"
 
 // The classes.
 var (
-	document    = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}                // public, the same for everybody
-	application = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}                // for applications, those in a browser too
-	backend     = &class{say: inJSON, maxBody: smallBody}                                 // for servers only
-	resource    = &class{say: inBearer, anyOrigin: true, maxBody: smallBody}              // protected by an access token
-	door        = &class{say: inAPage, people: true, maxBody: smallBody}                  // people arrive here from applications and providers, by GET or by POST
-	page        = &class{say: inAPage, people: true, ownOrigin: true, maxBody: smallBody} // for people
-	begin       = &class{say: asAsked, people: true, maxBody: smallBody}                  // for people, and for scripts of ours
-	api         = &class{say: inProblem, maxBody: admin.MaxBody}                          // for operators' programs; never with a cookie
-	proxied     = &class{say: inGuard, maxBody: 1 << 62}                                  // for proxies, which may send the body of the original request: nobody reads it
-	probe       = &class{say: inText, maxBody: smallBody}                                 // for whatever watches the process
+	document    = &class{say: inJSON, anyOrigin: true, maxBody: smallBody}                    // public, the same for everybody
+	application = &class{say: inJSON, anyOrigin: true, takesKeys: true, maxBody: smallBody}   // for applications, those in a browser too
+	backend     = &class{say: inJSON, takesKeys: true, maxBody: smallBody}                    // for servers only
+	resource    = &class{say: inBearer, anyOrigin: true, takesKeys: true, maxBody: smallBody} // protected by an access token
+	door        = &class{say: inAPage, people: true, maxBody: smallBody}                      // people arrive here from applications and providers, by GET or by POST
+	page        = &class{say: inAPage, people: true, ownOrigin: true, maxBody: smallBody}     // for people
+	begin       = &class{say: asAsked, people: true, maxBody: smallBody}                      // for people, and for scripts of ours
+	api         = &class{say: inProblem, maxBody: admin.MaxBody}                              // for operators' programs; never with a cookie
+	proxied     = &class{say: inGuard, maxBody: 1 << 62}                                      // for proxies, which may send the body of the original request: nobody reads it
+	probe       = &class{say: inText, maxBody: smallBody}                                     // for whatever watches the process
 )
 
 // routes is every address there is.
@@ -153,6 +154,11 @@ func (s *Server) serve(to route) http.HandlerFunc {
 				s.refuse(x, r, to.class.say, &because{errCrossSite, err})
 				return
 			}
+		}
+		// The guards of the admin API and of forward auth look by themselves.
+		if to.class.takesKeys && r.URL.RawQuery != "" && s.guards.api.CheckURL(r, r.URL) != nil {
+			s.refuse(x, r, to.class.say, errInAddress)
+			return
 		}
 		if r.ContentLength > to.class.maxBody {
 			s.refuse(x, r, to.class.say, errTooLarge)
