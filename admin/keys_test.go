@@ -71,6 +71,29 @@ func TestTheLifeOfAnAPIKey(t *testing.T) {
 	})
 }
 
+// A key of the instance opens the admin API and nothing else: no service takes it for one of its
+// own keys, whatever its scopes are called.
+func TestNoServiceIsToldOfAKeyOfTheInstance(t *testing.T) {
+	onEach(t, func(t *testing.T, op *operator) {
+		service := op.does("POST", "/services", map[string]any{"name": "docs"})["id"]
+		mine := op.does("POST", "/keys", map[string]any{"name": "asks", "owner_type": "service", "owner_id": service, "scopes": []string{"keys:verify"}})["key"].(string)
+		body := `{"key":"` + op.key + `"}`
+		want := `{"active":false,"code":"wrong_audience","cache_for":5}`
+		for path, body := range map[string]string{"/keys/verify": body, "/keys/verify?": body, "/keys/verify-batch": `{"keys":[` + body + `]}`} {
+			a := op.ask("POST", path, body, "Authorization", "ApiKey "+mine)
+			if a.status != 200 || !strings.Contains(a.text, want) {
+				t.Errorf("%s: %d %s", path, a.status, a.text)
+			}
+		}
+		if a := op.ask("POST", "/keys/verify", body, "Authorization", "ApiKey "+mine, "Content-Type", "application/json;charset=utf-8"); !strings.Contains(a.text, want) {
+			t.Errorf("the long way: %d %s", a.status, a.text)
+		}
+		if v := op.does("POST", "/keys/verify", body); v["active"] != true {
+			t.Errorf("the operator is told %v", v)
+		}
+	})
+}
+
 // Nobody gives a key of the instance more than they have.
 func TestAKeyMakesNoStrongerKey(t *testing.T) {
 	op := onSQLite(t)

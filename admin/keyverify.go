@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"mintmark/apikeys"
+	"mintmark/bearer"
 )
 
 // A NewQuestion is a key that somebody showed, and what it is wanted for.
@@ -60,23 +61,26 @@ type (
 const cacheFor = 5
 
 func (a *api) verifyKey(ctx context.Context, in *verifyInput) (*verdictOutput, error) {
-	v, err := a.verdict(ctx, in.Body, time.Now())
+	caller, _ := bearer.FromContext(ctx)
+	v, err := a.verdict(ctx, &caller, in.Body, time.Now())
 	return &verdictOutput{v}, err
 }
 
 func (a *api) verifyKeys(ctx context.Context, in *batchInput) (*verdictsOutput, error) {
+	caller, _ := bearer.FromContext(ctx)
 	now := time.Now()
 	out := Verdicts{Items: make([]Verdict, len(in.Body.Keys))}
 	for i, q := range in.Body.Keys {
 		var err error
-		if out.Items[i], err = a.verdict(ctx, q, now); err != nil {
+		if out.Items[i], err = a.verdict(ctx, &caller, q, now); err != nil {
 			return nil, err
 		}
 	}
 	return &verdictsOutput{out}, nil
 }
 
-func (a *api) verdict(ctx context.Context, q NewQuestion, now time.Time) (Verdict, error) {
+// verdict answers a question of whoever asks.
+func (a *api) verdict(ctx context.Context, caller *bearer.Principal, q NewQuestion, now time.Time) (Verdict, error) {
 	ask := apikeys.Ask{Key: q.Key, Scope: q.Scope, Audience: q.Audience, Cost: q.Cost}
 	if q.Address != "" {
 		from, err := netip.ParseAddr(q.Address)
@@ -97,6 +101,10 @@ func (a *api) verdict(ctx context.Context, q NewQuestion, now time.Time) (Verdic
 	}
 	if err != nil {
 		return Verdict{}, err
+	}
+	if found.OwnerType == apikeys.OwnerInstance && apikeys.OwnerType(*caller) != apikeys.OwnerInstance {
+		// It opens the admin API, and nothing else: no service may take it for one of its own keys.
+		return Verdict{Code: "wrong_audience", CacheFor: cacheFor}, nil
 	}
 	p := found.Principal
 	v := Verdict{

@@ -35,11 +35,12 @@ func (a *api) quickly(w http.ResponseWriter, r *http.Request) bool {
 		r.Body = again{io.MultiReader(bytes.NewReader(body[:n]), r.Body), r.Body}
 		return false
 	}
-	if _, problem := a.caller(w, r, apikeys.ScopeVerify, true); problem != nil {
+	caller, problem := a.caller(w, r, apikeys.ScopeVerify, true)
+	if problem != nil {
 		a.write(w, r, problem)
 		return true
 	}
-	v, err := a.verdict(r.Context(), q, time.Now())
+	v, err := a.verdict(r.Context(), &caller, q, time.Now())
 	if err != nil {
 		a.write(w, r, a.problem(r.Context(), err, "keys"))
 		return true

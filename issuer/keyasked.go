@@ -54,7 +54,7 @@ func (p *Provider) introspectKey(ctx context.Context, w http.ResponseWriter, o *
 	if err != nil {
 		return keyRefusal(err, nil)
 	}
-	if !key.isFor(c) {
+	if !key.isFor(c) || key.Management && key.ID != c.ID { // that opens the management API, and nothing else
 		o.flag("active", false)
 		return answer(w, o)
 	}
