@@ -18,7 +18,7 @@ import (
 // have changed while the person was away is asked again: whether the provider is still enabled,
 // whether the account is, whether who links an identity is still signed in.
 func (s *Site) Callback(w http.ResponseWriter, r *http.Request) error {
-	name, now := lastOf(r.URL.Path, PathLogin+"/"), time.Now()
+	name, now := nameIn(r.URL.Path, "/callback"), time.Now()
 	if s.Upstream == nil {
 		return s.refused(upstream.ErrUnknown, name, upstream.Purpose{})
 	}

@@ -78,7 +78,7 @@ func (s *Site) Prove(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	name, now := lastOf(r.URL.Path, PathLogin+"/"), time.Now()
+	name, now := nameIn(r.URL.Path, "/prove"), time.Now()
 	x, err := s.openArrival(r, form.Get("arrival"), name, now)
 	if err == nil {
 		err = s.proves(w, r, x, form.Get("arrival"), form.Get("password"), now)

@@ -22,7 +22,7 @@ import (
 // redirect. The cookie that comes with it binds the sign-in to whoever asked: only a browser
 // that has it can finish, so that nobody can be signed in by an address that somebody else got.
 func (s *Site) Begin(w http.ResponseWriter, r *http.Request) error {
-	name := lastOf(r.URL.Path, PathLogin+"/")
+	name := nameIn(r.URL.Path, "")
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
@@ -123,14 +123,11 @@ func embedded(r *http.Request) bool {
 	return (site == "cross-site" || site == "same-site") && mode != "" && mode != "navigate"
 }
 
-// lastOf returns what follows the last prefix in a path, up to the next slash.
-func lastOf(path, prefix string) string {
-	at := strings.LastIndex(path, prefix)
-	if at < 0 {
-		return ""
-	}
-	name, _, _ := strings.Cut(path[at+len(prefix):], "/")
-	return name
+// nameIn returns the name of the provider in the path of a request: what is between the last slash
+// and what follows the name. Whatever it is, a provider may be called login, too.
+func nameIn(path, after string) string {
+	path = strings.TrimSuffix(path, after)
+	return path[strings.LastIndexByte(path, '/')+1:]
 }
 
 // providerPath is the address of a provider's button.

@@ -160,6 +160,22 @@ func TestSomebodyArrivesFromAProvider(t *testing.T) {
 	})
 }
 
+// A provider may have a name that our paths have too.
+func TestAProviderIsNamedAsAPathIs(t *testing.T) {
+	for _, name := range []string{"login", "callback", "prove"} {
+		withProvider(t, func(t *testing.T, h, corp *house) {
+			h.addProvider(name, corp)
+			v := h.visitor(t)
+			if seen := v.signIn(v.follow(v.open(h.issuer+"/login"), "login-"+name), corp.addPerson("Bob")); seen.status != 200 {
+				t.Errorf("%s: %d %s", name, seen.status, seen.body)
+			}
+			if x, _, in := v.session(); !in || x.IdP != name {
+				t.Errorf("signed in with %q, not %s", x.IdP, name)
+			}
+		})
+	}
+}
+
 // OpenID Connect Core 3.1.2.1: prompt=login and max_age mean a sign-in that has happened, and not
 // one that a provider lets pass.
 func TestASignInAgainHasHappenedThere(t *testing.T) {
