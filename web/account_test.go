@@ -219,6 +219,20 @@ func TestASessionFollowsTheProvider(t *testing.T) {
 	})
 }
 
+// A provider whose clock is behind says things that are over already. They are believed for a
+// minute, and so long the session lasts: without one, an application that sends people straight
+// there would send them round and round.
+func TestASessionThatFollowsIsNeverOverAtOnce(t *testing.T) {
+	now := time.Now()
+	p := upstream.Provider{SessionLife: upstream.SessionFollows}
+	if how := proofOf(p, upstream.Identity{ExpiresAt: now.Add(-50 * time.Second)}, now); how.Until.Before(now.Add(5*time.Second)) || how.Until.After(now.Add(time.Minute)) {
+		t.Errorf("it ends in %s", how.Until.Sub(now))
+	}
+	if how := proofOf(p, upstream.Identity{}, now); !how.Until.IsZero() {
+		t.Errorf("what does not end ends in %s", how.Until.Sub(now))
+	}
+}
+
 func TestBrowsersInWords(t *testing.T) {
 	for agent, want := range map[string]string{
 		"Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0":                                                                  "Firefox on Linux",

@@ -101,6 +101,11 @@ var methods = map[string]bool{
 // use amr to agree on more (§1); Microsoft's tokens have this one.
 const fed = "fed"
 
+// leastLife is how long a session lasts at least, when it follows a provider's token. The token may be
+// over by our clock: clocks may be a minute apart. A session that was over too would send somebody
+// whose application leads straight to the provider round and round.
+const leastLife = 30 * time.Second
+
 // proofOf is what a sign-in at a provider is worth here. amr begins with "fed": what follows
 // is the provider's word for how it was done there.
 func proofOf(p upstream.Provider, i upstream.Identity, now time.Time) accounts.Proof {
@@ -115,6 +120,9 @@ func proofOf(p upstream.Provider, i upstream.Identity, now time.Time) accounts.P
 	}
 	if p.SessionLife == upstream.SessionFollows {
 		how.Until = i.ExpiresAt
+	}
+	if !how.Until.IsZero() && how.Until.Before(now.Add(leastLife)) {
+		how.Until = now.Add(leastLife)
 	}
 	return how
 }
