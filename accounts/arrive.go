@@ -103,13 +103,16 @@ func (d *Directory) Arrive(ctx context.Context, p upstream.Provider, i upstream.
 			return Account{}, false, ErrDisabled
 		case err == nil:
 			a, err = d.takeRole(ctx, a, l, p, i, now)
+			if errors.Is(err, ErrChanged) { // by another window of the same person
+				continue
+			}
 			return a, false, err
 		case !errors.Is(err, ErrNotFound):
 			return Account{}, false, err
 		}
 		a, created, err = d.receive(ctx, p, i, now)
 		switch {
-		case errors.Is(err, ErrLinked), errors.Is(err, ErrExists):
+		case errors.Is(err, ErrLinked), errors.Is(err, ErrExists), errors.Is(err, ErrChanged):
 		case errors.Is(err, ErrTaken) && round == 0: // perhaps by another callback of the same person
 		default:
 			return a, created, err

@@ -276,6 +276,34 @@ func TestRolesComeByRuleOnly(t *testing.T) {
 	})
 }
 
+// Of the windows of one person that arrive at the same moment each gets in, and the first gives the role.
+func TestARoleComesToEveryWindowAtOnce(t *testing.T) {
+	story(t, func(t *testing.T, h *house, open func() *house) {
+		copies := []*house{h, open()}
+		p := h.provider(func(p *upstream.Provider) {
+			p.Roles = []upstream.RoleRule{{Claim: "groups", Value: "ops", Role: "admin"}}
+		})
+		for n := range 5 {
+			i := from(p, fmt.Sprint("ops", n), "")
+			h.arrives(p, i)
+			i.Roles = []string{"admin"}
+			var wg sync.WaitGroup
+			begin := make(chan struct{})
+			for w := range 4 {
+				wg.Go(func() {
+					<-begin
+					a, _, err := copies[w%2].directory.Arrive(t.Context(), p, i, noon)
+					if err != nil || a.Role != "admin" {
+						t.Errorf("%s has the role %q, %v", i.Subject, a.Role, err)
+					}
+				})
+			}
+			close(begin)
+			wg.Wait()
+		}
+	})
+}
+
 // What a provider says of a person is taken as far as it is in the standard's form.
 func TestClaimsOfANewcomer(t *testing.T) {
 	story(t, func(t *testing.T, h *house, open func() *house) {
