@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -26,6 +27,9 @@ var (
 	ErrWrongDomain = errors.New("accounts: the domain makes no accounts")
 	// ErrLinked means that the identity is linked to another account.
 	ErrLinked = errors.New("accounts: the identity is linked to another account")
+	// ErrTwoReadings means that the provider has verified an address that has no canonical form, such as
+	// one that looks like another.
+	ErrTwoReadings = errors.New("accounts: the address can be read in more than one way")
 	// ErrLastWay means that nobody could sign in to the account any more.
 	ErrLastWay = errors.New("accounts: the last way to sign in must stay")
 )
@@ -159,8 +163,11 @@ func (d *Directory) receive(ctx context.Context, p upstream.Provider, i upstream
 func (d *Directory) examine(ctx context.Context, p upstream.Provider, i upstream.Identity) (arrival, error) {
 	x := arrival{linkBy: p.LinkBy, signUp: p.SignUp}
 	key, problem := canonicalEmail(i.Email)
-	if problem != "" || !i.EmailVerified {
+	switch {
+	case i.Email == "" || !i.EmailVerified:
 		return x, nil
+	case problem != "":
+		return x, fmt.Errorf("%w: it %s", ErrTwoReadings, problem)
 	}
 	_, domain, _ := strings.Cut(key, "@")
 	x.proved = true

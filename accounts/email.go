@@ -56,6 +56,9 @@ func canonicalOnce(s string) (key, problem string) {
 	case !utf8.ValidString(s):
 		return "", "is not valid UTF-8"
 	}
+	if strings.ContainsFunc(s, unseen) {
+		return "", "contains something that can't be seen"
+	}
 	if c, found := pretender(s); found {
 		return "", "contains " + strconv.QuoteRuneToASCII(c) + ", which is not what it looks like"
 	}
@@ -70,6 +73,15 @@ func canonicalOnce(s string) (key, problem string) {
 	// UTS 46 reads the full stops of Chinese and Japanese as dots; not everybody does.
 	if err != nil || strings.ContainsAny(domain, "。｡") || numeric(ascii[strings.LastIndexByte(ascii, '.')+1:]) {
 		return "", "has a domain that can't be one"
+	}
+	shown, err := domains.ToUnicode(ascii)
+	if err != nil {
+		return "", "has a domain that can't be one"
+	}
+	for label := range strings.SplitSeq(shown, ".") {
+		if mixed(label) {
+			return "", "mixes scripts that look alike"
+		}
 	}
 	return fold(local) + "@" + ascii, ""
 }
@@ -117,7 +129,6 @@ func checkLocal(local string) (problem string) {
 	case local[0] == '.' || local[len(local)-1] == '.' || strings.Contains(local, ".."):
 		return "has a dot where none can be"
 	}
-	var seen *unicode.RangeTable
 	for i, c := range local {
 		switch {
 		case c < utf8.RuneSelf && c != '.' && !atext(c):
@@ -127,17 +138,35 @@ func checkLocal(local string) (problem string) {
 		default:
 			return "contains " + strconv.QuoteRuneToASCII(c) + ", which can't be before the @"
 		}
+	}
+	if mixed(local) {
+		return "mixes scripts that look alike"
+	}
+	return ""
+}
+
+// unseen says whether a character is one of those that nothing is shown for, though some are letters
+// or marks by their category: Default_Ignorable_Code_Point of Unicode. In a domain UTS 46 drops
+// them; before the @ they would make another address that looks the same.
+func unseen(c rune) bool {
+	return unicode.In(c, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector, unicode.Cf)
+}
+
+// mixed says whether a text has letters of more than one of the scripts that look alike.
+func mixed(s string) bool {
+	var seen *unicode.RangeTable
+	for _, c := range s {
 		for _, script := range lookalikes {
 			if !unicode.Is(script, c) {
 				continue
 			}
 			if seen != nil && seen != script {
-				return "mixes scripts that look alike"
+				return true
 			}
 			seen = script
 		}
 	}
-	return ""
+	return false
 }
 
 // lookalikes are the scripts with letters that pass for each other's.

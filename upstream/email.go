@@ -27,6 +27,8 @@ func plainEmail(s string) bool {
 		switch {
 		case c <= ' ' || c == 0x7f:
 			return false
+		case unicode.In(c, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector):
+			return false // letters and marks that aren't seen
 		case c < utf8.RuneSelf:
 		case !unicode.IsLetter(c) && !unicode.IsMark(c) && !unicode.IsDigit(c):
 			return false // also what isn't seen: joiners, marks of direction, spaces

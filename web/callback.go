@@ -138,6 +138,7 @@ func notArrived(err error) error {
 		{accounts.ErrNotInvited, "not_invited"},
 		{accounts.ErrWrongDomain, "not_your_domain"},
 		{accounts.ErrLinked, "identity_taken"},
+		{accounts.ErrTwoReadings, "bad_email"},
 		{accounts.ErrNotFound, "changed_meanwhile"},
 		{accounts.ErrChanged, "changed_meanwhile"},
 	} {

@@ -53,6 +53,8 @@ var refusals = map[string]struct {
 		"That account at the provider belongs to another account here. Sign in with it, and unlink it there first."},
 	"changed_meanwhile": {http.StatusForbidden, "Not possible any more",
 		"The account or the provider was changed or switched off while you were there. Please start again."},
+	"bad_email": {http.StatusBadRequest, "You are not signed in",
+		"The provider names an e-mail address that can be read in more than one way, or taken for another. Sign in another way."},
 	"session_ended":  {http.StatusForbidden, "You were signed out", "The sign-in that began this has ended meanwhile. Sign in again, and start again."},
 	"proof_too_late": {http.StatusBadRequest, "This took too long", "You had ten minutes to type the password. Please start again."},
 	"other_browser": {http.StatusBadRequest, "Another browser began this",
