@@ -76,9 +76,9 @@ func (d *denySet) size() (n int) {
 	return n
 }
 
-// set revokes something until a time, or takes that back. If there is no room, the set is full
-// from then on, until something has expired: it does not know everything any more.
-func (d *denySet) set(k kind, ref string, until int64, revoked bool) {
+// set revokes something until a time, or takes that back. It returns false if there is no room. Then
+// the set is full until everything is read anew: it does not know everything any more.
+func (d *denySet) set(k kind, ref string, until int64, revoked bool) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	h := d.hash(k, ref)
@@ -96,7 +96,7 @@ func (d *denySet) set(k kind, ref string, until int64, revoked bool) {
 	switch {
 	case revoked && !found && d.size() >= d.most:
 		d.full.Store(true)
-		return
+		return false
 	case revoked:
 		list = &denied{list, h, until, ref, k}
 		if !found {
@@ -105,9 +105,10 @@ func (d *denySet) set(k kind, ref string, until int64, revoked bool) {
 	case found:
 		d.held[k].Add(-1)
 	default:
-		return
+		return true
 	}
 	bucket.Store(list)
+	return true
 }
 
 // expire forgets what nobody can show any more.

@@ -23,7 +23,7 @@ func ScanClaims(text string) (fast, all any, scanned bool, err error) {
 func SetSilence(f *Feed, d time.Duration) { f.silence = d }
 
 // Expire has a feed forget what nobody can show any more.
-func Expire(f *Feed, now time.Time) { f.denied.expire(now) }
+func Expire(f *Feed, now time.Time) { f.expireAt(now) }
 
 // Apply has a feed hear of one revocation.
 func Apply(f *Feed, kind, ref string, until time.Time, revoked bool) {

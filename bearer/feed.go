@@ -193,9 +193,14 @@ func (f *Feed) since() string {
 	return f.state.Since
 }
 
-// knows notes that everything is known up to a place.
+// knows notes that everything is known up to a place. Whoever only goes on from there (how is not
+// empty) knows nothing if the place was forgotten meanwhile: there is a gap before.
 func (f *Feed) knows(since, how string) {
 	f.mu.Lock()
+	if how != "" && f.state.Since == "" {
+		f.mu.Unlock()
+		return
+	}
 	back := f.state.Err != nil
 	f.state.Since, f.state.How, f.state.Err = since, how, nil
 	f.mu.Unlock()
@@ -225,15 +230,17 @@ type revocation struct {
 	Revoked bool   `json:"revoked"`
 }
 
-// apply believes revocations. A kind that we don't know is of something that we don't look at.
-func (f *Feed) apply(all []revocation) {
+// apply believes revocations, and says whether there was room for all. A kind that we don't know is
+// of something that we don't look at.
+func (f *Feed) apply(all []revocation) (room bool) {
+	room = true
 	var forget []string
 	for _, r := range all {
 		k, known := kinds[r.Kind]
 		if !known || r.Ref == "" || len(r.Ref) > maxRef {
 			continue
 		}
-		f.denied.set(k, r.Ref, r.Until, r.Revoked)
+		room = f.denied.set(k, r.Ref, r.Until, r.Revoked) && room
 		if k == kindKey || k == kindAccount || k == kindClient {
 			forget = append(forget, r.Ref)
 		}
@@ -241,6 +248,7 @@ func (f *Feed) apply(all []revocation) {
 	if len(forget) > 0 {
 		f.Forget(forget...)
 	}
+	return room
 }
 
 // maxRef is longer than any id of the issuer's.

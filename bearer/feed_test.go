@@ -336,6 +336,24 @@ func TestTheBoundsOfAFeed(t *testing.T) {
 	}
 }
 
+func TestAFeedReadsAnewWhatItHadNoRoomFor(t *testing.T) {
+	c := newCrier(t)
+	f := c.hears(func(config *bearer.FeedConfig) { config.Most = 2 })
+	c.run(f)
+	eventually(t, "it is heard", func() bool { return f.State().How == "stream" })
+	soon := time.Now().Add(time.Minute)
+	bearer.Apply(f, "token", "one", soon, true)
+	bearer.Apply(f, "token", "two", soon, true)
+	c.tell("token", "three", true)
+	eventually(t, "there is no room", func() bool { return f.State().Full })
+	bearer.Expire(f, soon)
+	if !f.State().Full {
+		t.Error("there is room, and what was left out is not known")
+	}
+	c.tell("token", "four", true)
+	eventually(t, "all is known", func() bool { s := f.State(); return !s.Full && s.Revoked == 2 && s.How == "stream" })
+}
+
 // filled is a feed with many revocations, none of which is of the principal that is asked about.
 func filled(t testing.TB, n int) (*bearer.Feed, bearer.Principal) {
 	f, err := bearer.NewFeed(bearer.FeedConfig{Issuer: "https://id.example", Key: feedKey, FailClosedAfter: bearer.GoOn})

@@ -62,12 +62,17 @@ func (f *Feed) expire(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			f.denied.expire(now)
-			if f.denied.full.Load() && f.denied.size() < f.Most*9/10 {
-				f.denied.full.Store(false)
-				f.forgetPlace() // something was left out
-			}
+			f.expireAt(now)
 		}
+	}
+}
+
+// expireAt forgets what nobody can show any more. If something was left out for want of room, and
+// there is room now, everything is read anew; until then it is not known.
+func (f *Feed) expireAt(now time.Time) {
+	f.denied.expire(now)
+	if f.denied.full.Load() && f.denied.size() < f.Most*9/10 {
+		f.forgetPlace()
 	}
 }
 
@@ -149,9 +154,10 @@ type snapshot struct {
 	Next        string       `json:"next"`
 }
 
-// begin reads everything that is revoked, page by page.
+// begin reads everything that is revoked, page by page. Only at its end is known whether there is
+// room for all of it.
 func (f *Feed) begin(ctx context.Context) error {
-	next := ""
+	all, next := true, ""
 	for {
 		text, err := f.fetch(ctx, "/snapshot", next, "application/revocations+jwt")
 		if err != nil {
@@ -161,8 +167,9 @@ func (f *Feed) begin(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("a snapshot of revocations: %w", err)
 		}
-		f.apply(s.Revocations)
+		all = f.apply(s.Revocations) && all
 		if s.Next == "" {
+			f.denied.full.Store(!all)
 			f.knows(s.Seq.String(), "")
 			return nil
 		}
