@@ -20,12 +20,12 @@ type Providers interface {
 	Providers(ctx context.Context) ([]upstream.Provider, error)
 	// AddProvider remembers a new one, or returns [upstream.ErrExists].
 	AddProvider(ctx context.Context, p upstream.Provider, e apikeys.Event) error
-	// SetProvider puts is in the place of was, if was is still what is there (its UpdatedAt says
-	// so); otherwise it returns [upstream.ErrChanged] or [upstream.ErrNotFound]. A name that is
+	// SetProvider puts is in the place of was, if was is still what is there (its UpdatedAt and
+	// its sealed secret say so); otherwise it returns [upstream.ErrChanged] or [upstream.ErrNotFound]. A name that is
 	// taken is [upstream.ErrExists].
 	SetProvider(ctx context.Context, is, was upstream.Provider, e apikeys.Event) error
-	// RemoveProvider forgets a provider and the identities that name it, or returns
-	// [upstream.ErrNotFound].
+	// RemoveProvider forgets a provider, the roles that its rules gave and the identities that name
+	// it, but for those of people with no other way in, or returns [upstream.ErrNotFound].
 	RemoveProvider(ctx context.Context, id string, e apikeys.Event) error
 }
 
@@ -305,7 +305,10 @@ func (a *api) reviseProvider(was upstream.Provider, in *setProviderInput) (upstr
 		if in.Body.Secret != nil {
 			plain = *in.Body.Secret
 		}
-		return is, a.seal(&is, plain)
+		if err := a.seal(&is, plain); err != nil {
+			return upstream.Provider{}, err
+		}
+		return is, nil
 	}
 	return is, is.Check()
 }
@@ -323,7 +326,7 @@ func ofConfiguration(was upstream.Provider, in *setProviderInput) error {
 	return nil
 }
 
-// removeProvider takes a provider away with every link to it. Whoever had no other way in has none.
+// removeProvider takes a provider away. Whoever had no other way in has none.
 func (a *api) removeProvider(ctx context.Context, in *providerInput) (*done, error) {
 	p, err := a.provider(ctx, in.ID)
 	switch {

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // What a cursor can be refused for.
@@ -50,7 +51,7 @@ func parseCursor(text string) (cursor, error) {
 	switch {
 	case len(part) == 1:
 		return cursor{after: At{Seq: number[0]}}, nil
-	case len(part) == 4 && len(text) < 400:
+	case len(part) == 4 && len(text) < 400 && utf8.ValidString(text) && strings.IndexByte(text, 0) < 0:
 		return cursor{number[0], At{number[1], part[2], part[3]}}, nil
 	}
 	return cursor{}, ErrCursor

@@ -61,8 +61,8 @@ func (s Providers) AddProvider(ctx context.Context, p upstream.Provider, e apike
 		s.db.changed(ProviderChange, p.ID, p.UpdatedAt))
 }
 
-// SetProvider puts is in the place of was, if was is still what is there (its UpdatedAt says
-// so); otherwise it returns [upstream.ErrChanged] or [upstream.ErrNotFound]. A name that is taken is
+// SetProvider puts is in the place of was, if was is still what is there (its UpdatedAt and its sealed
+// secret say so: one that was sealed anew meanwhile must not be lost); otherwise it returns [upstream.ErrChanged] or [upstream.ErrNotFound]. A name that is taken is
 // [upstream.ErrExists].
 func (s Providers) SetProvider(ctx context.Context, is, was upstream.Provider, e apikeys.Event) error {
 	config, err := json.Marshal(is)
@@ -72,8 +72,8 @@ func (s Providers) SetProvider(ctx context.Context, is, was upstream.Provider, e
 	var there int64
 	n, err := s.db.write(ctx,
 		do(`UPDATE providers SET name = $2, config = $3, sealed = $4, updated_at = $5, disabled_at = $6, event = $8
-			WHERE id = $1 AND updated_at = $7`,
-			was.ID, is.Name, string(config), is.SealedSecret, is.UpdatedAt, is.DisabledAt, was.UpdatedAt, e.ID),
+			WHERE id = $1 AND updated_at = $7 AND sealed = $9`,
+			was.ID, is.Name, string(config), is.SealedSecret, is.UpdatedAt, is.DisabledAt, was.UpdatedAt, e.ID, was.SealedSecret),
 		ask(into{&there}, `SELECT 1 FROM providers WHERE id = $1`, was.ID),
 		audited("providers", e),
 		s.db.changed(ProviderChange, was.ID, is.UpdatedAt))

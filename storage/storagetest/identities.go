@@ -94,6 +94,13 @@ func aSecretIsSealedAnew(t *testing.T, w *world) {
 	want := p
 	want.SealedSecret = []byte{9}
 	w.same([]upstream.Provider{want}, got)
+
+	// Whoever read the provider before would put the old one back.
+	next := p
+	next.Title, next.UpdatedAt = "Corporation", w.now.Add(time.Minute)
+	w.wants(upstream.ErrChanged, w.upstream.SetProvider(w.ctx, next, p, w.event("provider.set", p.ID, 0)))
+	next.SealedSecret = want.SealedSecret
+	w.must(w.upstream.SetProvider(w.ctx, next, want, w.event("provider.set", p.ID, 0)))
 }
 
 func aStateIsSpentOnce(t *testing.T, w *world) {
