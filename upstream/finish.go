@@ -23,7 +23,7 @@ const (
 //
 // The order is what keeps a stranger from making us do anything: the browser must have begun
 // this, with this provider; it is spent; only then the provider is spoken to. A refusal
-// because the provider is away spends nothing, so that loading the page again may help.
+// because the provider is known to be away spends nothing, so that loading the page again may help.
 //
 // The purpose comes back with a refusal too, as soon as the cookie is known to be ours, so that
 // the page can lead back.

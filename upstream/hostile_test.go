@@ -548,13 +548,16 @@ func TestHostileCallbacks(t *testing.T) {
 	t.Run("a person who was not asked again", func(t *testing.T) {
 		for _, tt := range []struct {
 			at   any
+			age  int64
 			want string
-		}{{nil, "id_token_auth_time"}, {time.Now().Unix() - 700, "id_token_auth_time"}, {time.Now().Unix() - 500, "<nil>"}} {
+		}{
+			{nil, 600, "id_token_auth_time"}, {time.Now().Unix() - 700, 600, "id_token_auth_time"}, {time.Now().Unix() - 500, 600, "<nil>"},
+			{time.Now().Unix() - 700, 10_000_000_000, "<nil>"}, // more than a time.Duration holds
+		} {
 			w := newWorld(t)
 			claim("auth_time", tt.at)(w)
-			age := int64(600)
-			address, err := w.begins("op", upstream.Purpose{MaxAge: &age})
-			if err != nil || !strings.Contains(address, "max_age=600") {
+			address, err := w.begins("op", upstream.Purpose{MaxAge: &tt.age})
+			if err != nil || !strings.Contains(address, fmt.Sprint("max_age=", tt.age)) {
 				t.Fatal(address, err)
 			}
 			if _, _, err := w.returns("op", w.op.consent(address)); code(err) != tt.want {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -174,7 +175,7 @@ func (s *Site) listSessions(r *http.Request, page *accountPage, here accounts.Se
 			page.More = true
 			break
 		}
-		shown := session{ID: x.ID, Number: number(len(page.Sessions)), Browser: browserOf(x.UserAgent), Address: x.Address,
+		shown := session{ID: x.ID, Number: strconv.Itoa(len(page.Sessions)), Browser: browserOf(x.UserAgent), Address: x.Address,
 			Seen: at(x.SeenAt), Began: at(x.CreatedAt), By: x.IdP, Here: x.ID == here.ID}
 		page.Sessions = append(page.Sessions, shown)
 	}
@@ -191,7 +192,7 @@ func (s *Site) listLinked(r *http.Request, page *accountPage, a accounts.Account
 	}
 	able := s.providers(r.Context(), issuer.Pending{}, now)
 	for i, l := range links {
-		shown := linked{ProviderID: l.ProviderID, Subject: l.Subject, Number: number(i), Title: "A provider that is switched off", Email: l.Email,
+		shown := linked{ProviderID: l.ProviderID, Subject: l.Subject, Number: strconv.Itoa(i), Title: "A provider that is switched off", Email: l.Email,
 			Since: at(l.LinkedAt), Used: at(l.LastUsedAt), Off: true}
 		for _, p := range able {
 			if p.ID == l.ProviderID {
@@ -305,14 +306,6 @@ func (s *Site) unlink(w http.ResponseWriter, r *http.Request, form url.Values, x
 	}
 	sendTo(w, s.path(PathAccount))
 	return nil
-}
-
-func number(i int) string {
-	const digits = "0123456789"
-	if i < 10 {
-		return digits[i : i+1]
-	}
-	return number(i/10) + digits[i%10:i%10+1]
 }
 
 // browserOf makes something to recognise of a User-Agent. The first match of each list wins:

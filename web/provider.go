@@ -200,7 +200,7 @@ func (s *Site) providers(ctx context.Context, pending issuer.Pending, now time.T
 	return able
 }
 
-// buttons returns the buttons of providers.
+// buttons returns the buttons of providers. again says that it has to be a new sign-in.
 func (s *Site) buttons(all []upstream.Provider, to upstream.Purpose, again bool) []provider {
 	var shown []provider
 	for _, p := range all {
