@@ -18,7 +18,9 @@ import (
 // both the id and the secret are there.
 type ConfiguredProvider struct {
 	ClientID, ClientSecret string
-	Options                map[string]string // of the kind: see docs/how-to/providers.md
+	// Options are of the kind: see docs/how-to/providers.md. An empty one is the kind's own value;
+	// one that is not there stays as it is in the database.
+	Options map[string]string
 }
 
 // on says whether people are to sign in with it.
@@ -30,13 +32,13 @@ func (c ConfiguredProvider) made(was upstream.Provider, kind string) upstream.Pr
 	is.Name, is.Kind, is.ClientID, is.Managed = kind, kind, c.ClientID, upstream.ManagedByConfiguration
 	is.Options = maps.Clone(was.Options)
 	for name, value := range c.Options {
-		if value == "" {
-			continue
-		}
 		if is.Options == nil {
 			is.Options = map[string]string{}
 		}
 		is.Options[name] = value
+		if value == "" {
+			delete(is.Options, name)
+		}
 	}
 	return is
 }
@@ -114,6 +116,9 @@ func (s *Server) configureProvider(ctx context.Context, sealer *secret.Sealer, k
 		return nil
 	case c.on():
 		is = c.made(was, kind)
+		if is.Options["host"] != was.Options["host"] { // 42 is somebody else there
+			return errors.New("host can't be changed, because people are known by what it calls them there: take the provider out of the configuration, start once, remove it, and put it back")
+		}
 		if was.Managed == upstream.ManagedNoLonger {
 			is.DisabledAt, action = time.Time{}, "provider.enable"
 		}

@@ -130,6 +130,17 @@ func TestProvidersOfTheConfiguration(t *testing.T) {
 				t.Errorf("with another secret it is %+v", next)
 			}
 
+			// People are known by what one host calls them. Another host's people are others.
+			for _, host := range []string{"other.example", ""} {
+				moved := map[string]ConfiguredProvider{"github": {ClientID: "us too", ClientSecret: "s2", Options: map[string]string{"host": host}}}
+				if _, err := New(t.Context(), Config{
+					Issuer: "http://localhost:8080", Database: database, MasterKeys: [][]byte{[]byte(strings.Repeat("\x07", 32))},
+					Dev: true, Listen: "127.0.0.1:0", MaxConns: 2, Log: slog.New(slog.DiscardHandler), Providers: moved,
+				}); err == nil || !strings.Contains(err.Error(), "providers.github: host can't be changed") {
+					t.Errorf("with the host %q: %v", host, err)
+				}
+			}
+
 			// Disabled by hand, it stays so.
 			change(s, func(p *upstream.Provider) { p.DisabledAt = p.UpdatedAt })
 			if off := hub(starts(both)); off.Enabled() {
@@ -196,5 +207,13 @@ func TestProvidersThatCanNotBe(t *testing.T) {
 	}
 	if err != nil && (strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "gitlab")) {
 		t.Errorf("too much is said: %v", err)
+	}
+}
+
+func TestAnOptionThatIsTakenOutIsGone(t *testing.T) {
+	c := ConfiguredProvider{ClientID: "us", ClientSecret: "s", Options: map[string]string{"tenant": ""}}
+	was := upstream.Provider{Options: map[string]string{"tenant": "common", "auth": "post"}}
+	if is := c.made(was, "microsoft"); len(is.Options) != 1 || is.Options["auth"] != "post" || len(was.Options) != 2 {
+		t.Errorf("it became %v, and was %v", is.Options, was.Options)
 	}
 }

@@ -128,9 +128,9 @@ func TestProvidersInTheEnvironment(t *testing.T) {
 		"MINTMARK_PROVIDERS_APPLE_CLIENT_ID=a", "MINTMARK_PROVIDERS_APPLE_CLIENT_SECRET_FILE=" + p8, "MINTMARK_PROVIDERS_APPLE_TEAM_ID=T", "MINTMARK_PROVIDERS_HOSTS=git.example",
 	})
 	want := map[string]server.ConfiguredProvider{
-		"google": {ClientID: "g", ClientSecret: "s"},
+		"google": {ClientID: "g", ClientSecret: "s", Options: map[string]string{}},
 		"github": {Options: map[string]string{"host": "git.example"}},
-		"apple":  {ClientID: "a", ClientSecret: "-----BEGIN", Options: map[string]string{"team_id": "T"}},
+		"apple":  {ClientID: "a", ClientSecret: "-----BEGIN", Options: map[string]string{"team_id": "T", "key_id": ""}},
 	}
 	if err != nil || !reflect.DeepEqual(s.Providers, want) || !slices.Equal(s.ProviderHosts, []string{"git.example"}) {
 		t.Errorf("got %v %v %v", s.Providers, s.ProviderHosts, err)

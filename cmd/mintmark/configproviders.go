@@ -33,12 +33,7 @@ func providerKeys() []key {
 			key{path: of + "client_secret", secret: true, doc: what,
 				set: preset(p.kind, func(c *server.ConfiguredProvider, v string) { c.ClientSecret = v })})
 		for _, o := range p.options {
-			all = append(all, key{path: of + o.name, doc: o.doc, set: preset(p.kind, func(c *server.ConfiguredProvider, v string) {
-				if c.Options == nil {
-					c.Options = map[string]string{}
-				}
-				c.Options[o.name] = v
-			})})
+			all = append(all, key{path: of + o.name, doc: o.doc, set: preset(p.kind, func(c *server.ConfiguredProvider, v string) { c.Options[o.name] = v })})
 		}
 	}
 	return all
@@ -49,9 +44,26 @@ func preset(kind string, use func(c *server.ConfiguredProvider, v string)) func(
 		if s.Providers == nil {
 			s.Providers = map[string]server.ConfiguredProvider{}
 		}
-		c := s.Providers[kind]
+		c, begun := s.Providers[kind]
+		if !begun {
+			c.Options = noOptions(kind)
+		}
 		use(&c, v)
 		s.Providers[kind] = c
 		return nil
 	}
+}
+
+// noOptions are the options of a preset without a value: one that is taken out of the configuration is
+// taken away from the provider.
+func noOptions(kind string) map[string]string {
+	empty := map[string]string{}
+	for _, p := range presets {
+		for _, o := range p.options {
+			if p.kind == kind {
+				empty[o.name] = ""
+			}
+		}
+	}
+	return empty
 }
