@@ -21,7 +21,7 @@ const maxBasic = 4 << 10
 // the request URI". Addresses end in logs and histories.
 var inBodyOnly = []string{
 	"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "access_token", "password",
-	"subject_token", "actor_token",
+	"assertion", "subject_token", "actor_token",
 }
 
 // postForm is [parseForm] for what programs send: a POST, with nothing secret in its address.

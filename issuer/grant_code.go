@@ -75,7 +75,7 @@ func (p *Provider) redeemCode(ctx context.Context, q *tokenRequest) (tokens, err
 	if refusal != nil {
 		return tokens{}, refusal
 	}
-	got, access, err := p.mintAll(minting{client, &st.Authorization, st.Scopes, audience, now}, &st.Person, st.Nonce)
+	got, access, err := p.mintAll(minting{client, &st.Authorization, st.Scopes, audience, now, 0}, &st.Person, st.Nonce)
 	if err != nil {
 		return tokens{}, err
 	}

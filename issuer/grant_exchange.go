@@ -15,6 +15,7 @@ const (
 	TokenTypeAPIKey      = "urn:mintmark:token-type:api-key"
 	TokenTypeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
 	TokenTypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
+	TokenTypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
 )
 
 // A subjectType is a type of token that can be exchanged for another.
@@ -33,7 +34,9 @@ type subjectType struct {
 // write its exchange and add it here.
 var subjectTypes = map[string]subjectType{
 	TokenTypeAPIKey:      {true, []string{TokenTypeAccessToken, TokenTypeJWT}, (*Provider).exchangeKey},
-	TokenTypeAccessToken: {false, []string{TokenTypeAccessToken}, (*Provider).exchangeHeld},
+	TokenTypeAccessToken: {false, []string{TokenTypeAccessToken}, (*Provider).exchangeOther},
+	TokenTypeIDToken:     {false, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
+	TokenTypeJWT:         {false, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
 }
 
 // SubjectTypes returns what subject_token_type may be, in order.

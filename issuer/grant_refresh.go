@@ -71,7 +71,7 @@ func (p *Provider) takeTurn(ctx context.Context, client *Client, st *Standing, g
 	if refusal != nil {
 		return tokens{}, refusal
 	}
-	got, access, err := p.mintAll(minting{client, &st.Authorization, scopes, audience, now}, &st.Person, "")
+	got, access, err := p.mintAll(minting{client, &st.Authorization, scopes, audience, now, 0}, &st.Person, "")
 	if err != nil {
 		return tokens{}, err
 	}

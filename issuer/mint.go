@@ -18,10 +18,14 @@ type minting struct {
 	scopes   []string
 	audience []string // empty: the issuer
 	now      time.Time
+	most     time.Duration // how long the access token may be good; 0: as long as every one
 }
 
 // life is how long the access token is good.
 func (p *Provider) life(m minting) time.Duration {
+	if m.most > 0 {
+		return m.most
+	}
 	if m.client.Key == nil {
 		return p.AccessTTL
 	}
@@ -99,7 +103,7 @@ func (p *Provider) mintOpaque(m minting) ([]byte, *AccessToken) {
 		Scopes:    m.scopes,
 		Audience:  m.audience,
 		IssuedAt:  m.now,
-		ExpiresAt: m.now.Add(p.AccessTTL),
+		ExpiresAt: m.now.Add(p.life(m)),
 	}
 	if m.a != nil {
 		row.AuthorizationID = m.a.ID

@@ -36,6 +36,8 @@ type Config struct {
 	APIKeys APIKeys
 	// Vault has tokens of upstream providers. Nil: there are none.
 	Vault Vault
+	// Outside knows the tokens of other issuers. Nil: none are taken.
+	Outside Outside
 	// Address says where a request comes from: API keys may be bound to networks. Nil: nobody
 	// knows, and such keys are refused.
 	Address func(*http.Request) netip.Addr

@@ -31,6 +31,7 @@ var grants = map[string]grant{
 	"client_credentials": (*Provider).ownToken,
 	"refresh_token":      (*Provider).refresh,
 	grantExchange:        (*Provider).exchange,
+	grantBearer:          (*Provider).bearerGrant,
 }
 
 // Grants returns the grant types of the token endpoint, in order of their names.

@@ -176,6 +176,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		EndSession:   s.endSession,
 		APIKeys:      keyDoor{s.apiKeys},
 		Vault:        vaultDoor{s.upstream},
+		Outside:      outsideDoor{s.upstream, s.directory},
 		Address:      address,
 		JWKS:         fetch.New(fetch.Config{Allow: s.cfg.FetchAllow, Log: s.log}).Get,
 		AccessTTL:    s.cfg.AccessTTL,

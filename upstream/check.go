@@ -109,6 +109,20 @@ var checks = []struct {
 			return domain(s)
 		})
 	}},
+	{"token_audiences", func(p *Provider) string {
+		if len(p.TokenAudiences) > 0 && !kinds[p.Kind].connect {
+			return "are for OpenID Connect providers: others sign no tokens"
+		}
+		if len(p.TokenAudiences) > 0 && strings.Contains(p.KnownIssuer(), "{") || p.Kind == "microsoft" && len(p.TokenAudiences) > 0 {
+			return "are for providers with one issuer: add it as kind oidc, with the issuer of your tenant"
+		}
+		return each(p.TokenAudiences, func(s string) string {
+			if strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
+				return "must be printable, without spaces"
+			}
+			return ""
+		})
+	}},
 	{"sign_up", func(p *Provider) string { return oneOfThese(p.SignUp, "", SignUpOpen, SignUpInvite, SignUpDomains) }},
 	{"domains", func(p *Provider) string {
 		if p.SignUp == SignUpDomains && len(p.Domains) == 0 {

@@ -60,6 +60,9 @@ type Provider struct {
 	SessionLife string `json:"session_life,omitempty"`
 	// KeepTokens asks for the provider's tokens to be handed out in [Identity.Tokens].
 	KeepTokens bool `json:"keep_tokens,omitempty"`
+	// TokenAudiences are for whom tokens of its issuer must be that somebody brings along, to have one of
+	// ours for them: RFC 7523, RFC 8693. Empty: none are taken.
+	TokenAudiences []string `json:"token_audiences,omitempty"`
 	// Organization is whose provider it is. Empty: everybody's.
 	Organization string `json:"organization,omitempty"`
 	// Managed is [ManagedByConfiguration], [ManagedNoLonger], or empty: an operator added it by hand.

@@ -12,7 +12,7 @@ import (
 type providerSettings struct {
 	title, clientID, secretFile, authorizeURL, tokenURL, userInfoURL, emailsURL, jwksURL string
 	linkBy, signUp, sessionLife, organization                                            string
-	scopes, algorithms, authoritative, domains, maps, roles, options                     []string
+	scopes, algorithms, tokenAudiences, authoritative, domains, maps, roles, options     []string
 	host, tenant, teamID, keyID, guild                                                   string
 	keepTokens, disabled                                                                 bool
 }
@@ -43,6 +43,7 @@ func (p *providerSettings) flags(c *cobra.Command) {
 	f.StringArrayVar(&p.roles, "role-rule", nil, "CLAIM=VALUE:ROLE: who gets a role of administration, like groups=ops:admin; can be repeated")
 	f.StringVar(&p.sessionLife, "session-life", "", "follow-upstream: sessions are no longer than its tokens")
 	f.BoolVar(&p.keepTokens, "keep-tokens", false, "keep its tokens, sealed")
+	f.StringArrayVar(&p.tokenAudiences, "token-audience", nil, "audience for which tokens of its issuer are exchanged for ours; can be repeated")
 	f.StringVar(&p.organization, "organization", "", "whose it is; everybody's if nothing is said")
 	f.BoolVar(&p.disabled, "disabled", false, "nobody can sign in with it (--disabled=false: again)")
 }
@@ -69,6 +70,7 @@ func (p *providerSettings) members(c *cobra.Command, stdin io.Reader) (map[strin
 		{"domain", "domains", p.domains},
 		{"session-life", "session_life", p.sessionLife},
 		{"keep-tokens", "keep_tokens", p.keepTokens},
+		{"token-audience", "token_audiences", p.tokenAudiences},
 		{"organization", "organization", p.organization},
 		{"disabled", "disabled", p.disabled},
 	} {
