@@ -76,13 +76,14 @@ func OwnerType(p bearer.Principal) string {
 	return OwnerAccount
 }
 
-// Revoked refuses whoever has a token that came from a key which is no longer good: it is a
+// Revoked refuses whoever has a token that came from a key which is no longer good, or has no
+// longer what the token says: it is a
 // Revoked of a [bearer.Config]. It asks what is remembered of keys, as [Registry.Stands].
 func (r *Registry) Revoked(ctx context.Context, p bearer.Principal, now time.Time) error {
 	if p.Key == "" {
 		return nil
 	}
-	stands, err := r.Stands(ctx, p.Key, now)
+	stands, err := r.Stands(ctx, p.Key, p.Scopes, now)
 	switch {
 	case err != nil:
 		return Refusal(err)

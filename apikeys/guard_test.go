@@ -87,7 +87,7 @@ func TestWhatCameFromAKeyGoesWithIt(t *testing.T) {
 		})
 		stands := func(at time.Time) bool {
 			t.Helper()
-			ok, err := r.Stands(t.Context(), k.ID, at)
+			ok, err := r.Stands(t.Context(), k.ID, nil, at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -117,7 +117,7 @@ func TestWhatCameFromAKeyGoesWithIt(t *testing.T) {
 			t.Errorf("whoever has no key: %v", err)
 		}
 		for _, id := range []string{"", "x", "00000000000", "zzzzzzzzzzz", k.ID + "0", "'; DROP TABL"} {
-			if ok, err := r.Stands(t.Context(), id, noon); ok || err != nil {
+			if ok, err := r.Stands(t.Context(), id, nil, noon); ok || err != nil {
 				t.Errorf("the id %q: %v, %v", id, ok, err)
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -101,16 +102,25 @@ func (r *Registry) Check(ctx context.Context, ask Ask, now time.Time) (Answer, e
 	return answer, nil
 }
 
-// Stands says whether the key of an id is good at this moment, without anybody showing it: for
-// what came from a key and is gone with it. It is no use of the key. What is remembered is
-// answered without I/O; an error says nothing about the key.
-func (r *Registry) Stands(ctx context.Context, id string, now time.Time) (bool, error) {
+// Stands says whether the key of an id is good at this moment and has these scopes, without
+// anybody showing it: for what came from a key, gives no more than the key does, and is gone with
+// it. It is no use of the key. What is remembered is answered without I/O; an error says nothing
+// about the key.
+func (r *Registry) Stands(ctx context.Context, id string, scopes []string, now time.Time) (bool, error) {
 	n, ok := secret.ParseBase62(id)
 	if len(id) != idLen || !ok {
 		return false, nil
 	}
 	e, err := r.cached().get(ctx, id, n, now.UnixNano())
-	return e != nil && e.good(now.UnixNano()), err
+	if err != nil || e == nil || !e.good(now.UnixNano()) {
+		return false, err
+	}
+	for _, scope := range scopes {
+		if !slices.Contains(e.principal.Scopes, scope) {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // Recognise returns the id of a good key that somebody holds, from wherever and however often

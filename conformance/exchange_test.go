@@ -376,6 +376,7 @@ func TestATokenDiesWithItsKey(t *testing.T) {
 		"disabled":          func(k heldKey, _ string) { op.Run("keys", "disable", k.ID) },
 		"replaced":          func(k heldKey, _ string) { op.Run("keys", "rotate", k.ID) },
 		"its owner is gone": func(_ heldKey, owner string) { op.Run("services", "disable", owner) },
+		"narrowed":          func(k heldKey, _ string) { op.Run("keys", "set", k.ID, "--scope", "b") },
 		"given up":          func(k heldKey, _ string) { post(t, op.Address+"/revoke", url.Values{"token": {k.Text}}) },
 	} {
 		key, owner := newKey(t, op, "--scope", "a", "--audience", orders)

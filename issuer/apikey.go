@@ -25,8 +25,8 @@ const maxKeyToken = 15 * time.Minute
 type APIKeys interface {
 	// Use says whose key was shown, and counts that as a use of it.
 	Use(ctx context.Context, key string, from netip.Addr, now time.Time) (APIKey, error)
-	// Stands says whether the key of an id is good at this moment. It is no use of it.
-	Stands(ctx context.Context, id string, now time.Time) (bool, error)
+	// Stands says whether the key of an id is good at this moment and has these scopes. It is no use of it.
+	Stands(ctx context.Context, id string, scopes []string, now time.Time) (bool, error)
 	// Surrender revokes a key for whoever holds it, from wherever that is.
 	Surrender(ctx context.Context, key string, from netip.Addr, now time.Time) error
 }
@@ -144,12 +144,12 @@ func keyRefusal(err error, bad *Error) error {
 	return refuse("unauthorized_client", "%s", e.Detail).because(err)
 }
 
-// keyStands says whether the API key that a token came from is still good.
-func (p *Provider) keyStands(ctx context.Context, id string, now time.Time) (bool, error) {
+// keyStands says whether the API key that a token came from is still good, and has the token's scopes.
+func (p *Provider) keyStands(ctx context.Context, id string, scopes []string, now time.Time) (bool, error) {
 	if p.APIKeys == nil {
 		return false, nil
 	}
-	return p.APIKeys.Stands(ctx, id, now)
+	return p.APIKeys.Stands(ctx, id, scopes, now)
 }
 
 // keyKinds are the API keys that we made.

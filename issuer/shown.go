@@ -86,9 +86,9 @@ func (p *Provider) recogniseOpaque(ctx context.Context, id, text string, now tim
 // read, or none if that was made to recognise it.
 func (p *Provider) against(ctx context.Context, s *shown, now time.Time) (string, error) {
 	if s.Key != "" {
-		stands, err := p.keyStands(ctx, s.Key, now)
+		stands, err := p.keyStands(ctx, s.Key, strings.Fields(s.Scope), now)
 		if err != nil || !stands {
-			return "the API key that it came from is gone, disabled or expired", err
+			return "the API key that it came from is gone, disabled or expired, or has fewer scopes now", err
 		}
 	}
 	if s.standing == nil {

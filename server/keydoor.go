@@ -29,8 +29,8 @@ func (d keyDoor) Use(ctx context.Context, key string, from netip.Addr, now time.
 }
 
 // Stands implements [issuer.APIKeys].
-func (d keyDoor) Stands(ctx context.Context, id string, now time.Time) (bool, error) {
-	return d.keys.Stands(ctx, id, now)
+func (d keyDoor) Stands(ctx context.Context, id string, scopes []string, now time.Time) (bool, error) {
+	return d.keys.Stands(ctx, id, scopes, now)
 }
 
 // Surrender implements [issuer.APIKeys].
