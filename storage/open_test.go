@@ -229,3 +229,25 @@ func copyFile(t *testing.T, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// Of those who make a new file, SQLite lets one change how it is kept, and refuses the others.
+func TestManyMakeTheSameNewFile(t *testing.T) {
+	for range 20 {
+		url := storagetest.SQLite(t)
+		errs := make([]error, 16)
+		var wg sync.WaitGroup
+		for i := range errs {
+			wg.Go(func() {
+				db, err := storage.Open(t.Context(), url, storage.Options{Log: quiet, MaxConns: 1})
+				if err == nil {
+					db.Close()
+				}
+				errs[i] = err
+			})
+		}
+		wg.Wait()
+		if err := errors.Join(errs...); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 	"sync"
 
 	"modernc.org/sqlite"
@@ -124,14 +125,20 @@ func connectSQLite(ctx context.Context, path string, readOnly bool) (*sqliteConn
 	if err != nil {
 		return nil, unusable(path, err)
 	}
-	conn, err := connector.Connect(ctx)
-	if err != nil {
-		if ctx.Err() != nil {
+	for end := time.Now().Add(5 * time.Second); ; {
+		conn, err := connector.Connect(ctx)
+		switch {
+		case err == nil:
+			return &sqliteConn{conn: conn, prepared: map[string]driver.Stmt{}}, nil
+		case ctx.Err() != nil:
 			return nil, ctx.Err()
+		case sqliteCode(err) != sqlite3.SQLITE_BUSY || time.Now().After(end):
+			return nil, unusable(path, err)
 		}
-		return nil, unusable(path, err)
+		// Of several who make a new file WAL, SQLite refuses the others at once: it can't wait with
+		// the lock that each of them holds.
+		time.Sleep(10 * time.Millisecond)
 	}
-	return &sqliteConn{conn: conn, prepared: map[string]driver.Stmt{}}, nil
 }
 
 func (s *sqliteDB) write(ctx context.Context, verb []statement) ([]int64, error) {
