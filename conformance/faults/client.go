@@ -26,6 +26,8 @@ type World struct {
 	Issuer  string
 	Journal *Journal
 	Seed    uint64
+	Late    bool          // see [Oracle]
+	Pace    time.Duration // of every worker, between two acts
 
 	t       testing.TB
 	key     string // of the admin API

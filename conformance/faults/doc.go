@@ -26,14 +26,14 @@
 // # Reading order
 //
 //   - journal.go: what is written down.
-//   - node.go, postgres.go, proxy.go: the parts that break.
+//   - node.go, proxy.go, clocks.go: the parts that break.
 //   - client.go, load.go, acts.go: the clients and what they do.
 //   - oracle.go, oracle_sql.go, recheck.go: what is judged.
 //   - the tests: one for each kind of fault.
 //
 // # Running
 //
-// The tests take about a minute. A longer run says how long each campaign takes, and a seed
+// The tests take two to three minutes. A longer run says how long each campaign takes, and a seed
 // that failed is run again:
 //
 //	MINTMARK_FAULTS=10m MINTMARK_SEED=12345 go test -timeout 0 -v ./conformance/faults

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -58,6 +60,73 @@ func (b *balancer) rewrite(r *httputil.ProxyRequest) {
 	r.SetURL(b.to[0]) // nobody is ready: the failure will be counted
 }
 
+// cycles is how often a copy is replaced: a few times, or MINTMARK_CYCLES.
+func cycles(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv("MINTMARK_CYCLES")
+	if text == "" {
+		return 4
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("MINTMARK_CYCLES is not a number: %v", err)
+	}
+	return n
+}
+
+// A stream is requests at a steady rate, whatever becomes of them, that change nothing.
+type stream struct {
+	sent, failed atomic.Int64
+}
+
+// streamRate is how many requests a second the stream has, on top of the workers.
+const streamRate = 500
+
+// run sends until stop.
+func (s *stream) run(t *testing.T, w *World, x *worker, stop <-chan struct{}) {
+	tokens := make(chan struct{}, streamRate/10)
+	var all sync.WaitGroup
+	for i := range 32 {
+		all.Go(func() {
+			c := w.newClient(1000 + i)
+			asks := []call{
+				{method: "GET", path: "/.well-known/jwks.json"},
+				{method: "GET", path: "/login"},
+				c.serving(w.service),
+				x.introspection(x.access[0]),
+			}
+			for range tokens {
+				ask := asks[c.rng.IntN(len(asks))]
+				r, err := c.request(w.Issuer, ask)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				s.sent.Add(1)
+				if got := c.do(r); got.Status != http.StatusOK {
+					s.failed.Add(1)
+					t.Errorf("%s %s: %d %s", ask.method, ask.path, got.Status, got.Broken)
+				}
+			}
+		})
+	}
+	tick := time.NewTicker(time.Second / streamRate)
+	defer tick.Stop()
+	for going := true; going; {
+		select {
+		case <-stop:
+			going = false
+		case <-tick.C:
+			select {
+			case tokens <- struct{}{}:
+			default: // everybody is waiting for an answer
+			}
+		}
+	}
+	close(tokens)
+	all.Wait()
+}
+
 // SIGTERM to one copy after the other, under load, behind a balancer that honours readiness:
 // no request fails, and every copy ends by itself and in time.
 func TestOneCopyAfterTheOtherIsReplaced(t *testing.T) {
@@ -92,10 +161,20 @@ func TestOneCopyAfterTheOtherIsReplaced(t *testing.T) {
 	time.Sleep(500 * time.Millisecond) // for the first look
 
 	w := NewWorld(t, []*Node{{Address: front.URL, Data: nodes[0].Data, front: true}}, seed(t))
-	workers := w.NewWorkers(6)
+	workers := append(w.NewWorkers(6), w.newWorker(50))
+	number := cycles(t)
+	w.Pace = time.Duration(number) * time.Millisecond // what they did is judged and shown again, all of it
 	var longest time.Duration
-	w.Run(workers, func() {
-		for i := range 4 {
+	var s stream
+	streaming, streamed := make(chan struct{}), make(chan struct{})
+	began := time.Now()
+	go func() {
+		defer close(streamed)
+		s.run(t, w, workers[6], streaming)
+	}()
+	w.Run(workers[:6], func() {
+		defer func() { close(streaming); <-streamed }()
+		for i := range number {
 			time.Sleep(300 * time.Millisecond)
 			n := nodes[i%2]
 			begin := time.Now()
@@ -108,7 +187,7 @@ func TestOneCopyAfterTheOtherIsReplaced(t *testing.T) {
 				return
 			}
 			longest = max(longest, time.Since(begin))
-			if err := n.Start(conformance.Program(t)); err != nil {
+			if err := n.Start(); err != nil {
 				t.Error(err)
 				return
 			}
@@ -119,7 +198,8 @@ func TestOneCopyAfterTheOtherIsReplaced(t *testing.T) {
 			time.Sleep(500 * time.Millisecond) // the balancer sees it
 		}
 	})
-	t.Logf("a copy took at most %s to end", longest.Round(time.Millisecond))
+	t.Logf("%d cycles; a copy took at most %s to end", number, longest.Round(time.Millisecond))
+	t.Logf("the stream: %d requests, %.0f a second, %d failed", s.sent.Load(), float64(s.sent.Load())/time.Since(began).Seconds(), s.failed.Load())
 	if longest > 15*time.Second {
 		t.Errorf("a copy took %s to end", longest.Round(time.Millisecond))
 	}

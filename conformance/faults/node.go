@@ -28,12 +28,14 @@ type Node struct {
 	Address string // http://127.0.0.1:PORT
 	Data    string
 
-	front bool // not a process of ours, but what stands in front of them
-	args  []string
-	log   tail
-	mu    sync.Mutex
-	pid   int
-	exit  chan error
+	front   bool // not a process of ours, but what stands in front of them
+	program string
+	args    []string
+	env     []string
+	log     tail
+	mu      sync.Mutex
+	pid     int
+	exit    chan error
 }
 
 // A tail is the end of what a process printed.
@@ -65,7 +67,7 @@ func Dev(t testing.TB, databases ...string) []*Node {
 	var nodes []*Node
 	for i, database := range databases {
 		port := freePort(t)
-		n := &Node{Index: i, Address: "http://127.0.0.1:" + port, Data: t.TempDir()}
+		n := &Node{Index: i, Address: "http://127.0.0.1:" + port, Data: t.TempDir(), program: conformance.Program(t), env: conformance.Environment()}
 		issuer := n.Address
 		if i > 0 {
 			issuer = nodes[0].Address
@@ -100,7 +102,7 @@ func StartAll(t testing.TB, nodes []*Node) {
 				}
 			}
 		}
-		if err := n.Start(conformance.Program(t)); err != nil {
+		if err := n.Start(); err != nil {
 			t.Fatal(err)
 		}
 		if err := n.Ready(20 * time.Second); err != nil {
@@ -110,15 +112,15 @@ func StartAll(t testing.TB, nodes []*Node) {
 }
 
 // Start starts the process.
-func (n *Node) Start(program string) error {
+func (n *Node) Start() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.pid != 0 {
 		return errors.New("it runs already")
 	}
-	cmd := exec.Command(program, n.args...)
+	cmd := exec.Command(n.program, n.args...)
 	cmd.Dir = n.Data
-	cmd.Env = conformance.Environment()
+	cmd.Env = n.env
 	cmd.Stderr = &n.log // and not what it prints, which has a set-up link in it
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started, exit := make(chan error, 1), make(chan error, 1)

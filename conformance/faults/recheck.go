@@ -38,7 +38,7 @@ func (w *World) Recheck(workers Workers, elsewhere time.Duration, database strin
 	for _, x := range workers {
 		again.workers[x.user] = x
 	}
-	again.oracle = Oracle{Elsewhere: elsewhere}
+	again.oracle = Oracle{Elsewhere: elsewhere, Late: w.Late}
 	again.oracle.Judge(all)
 	// Once before anything is shown again, which would move what stands still.
 	before, err := again.oracle.Rows(database)
