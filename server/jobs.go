@@ -27,6 +27,7 @@ func (s *Server) startJobs(ctx context.Context) (wait func()) {
 	})
 	jobs.Go(func() { s.db.Listen(ctx, func() { s.changes.wake(); s.revoked.Wake() }) })
 	jobs.Go(func() { s.serving(ctx) })
+	jobs.Go(func() { s.warn(ctx) })
 	jobs.Go(func() { s.revoked.Run(ctx) })
 	jobs.Go(func() { s.flushUses(ctx) })
 	jobs.Go(func() { s.every(ctx, lookAfterEvery, nil, "looking after API keys", s.lookAfterKeys) })
@@ -60,6 +61,19 @@ func (s *Server) every(ctx context.Context, pause time.Duration, woken <-chan st
 		case <-tick.C:
 		case <-woken:
 		}
+	}
+}
+
+// warn says once what is wrong with the database: that it may forget, or that its clock is another's.
+func (s *Server) warn(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, feedPatience)
+	defer cancel()
+	c, err := s.db.Condition(ctx)
+	if err != nil {
+		return // whoever needs the database says so
+	}
+	for _, problem := range c.Problems {
+		s.log.WarnContext(ctx, "the database is not as it should be", "problem", problem)
 	}
 }
 

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"mintmark/keys"
 	"mintmark/revocations"
 	"mintmark/storage"
+	"mintmark/storage/storagetest"
 )
 
 // After the database was away another may have taken its place: then by time, once.
@@ -231,5 +233,21 @@ func TestAdminKey(t *testing.T) {
 	}
 	if resp := ask(s, "GET", "/api/v1/users", "", "Authorization", "ApiKey "+second); resp.StatusCode != 200 {
 		t.Errorf("the admin API says %d", resp.StatusCode)
+	}
+}
+
+// An operator has to hear of it.
+func TestADatabaseThatForgetsIsLogged(t *testing.T) {
+	at, err := url.Parse(storagetest.Postgres(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := at.Query()
+	q.Set("synchronous_commit", "off")
+	at.RawQuery = q.Encode()
+	s, l := start(t, func(c *Config) { c.Database = at.String() })
+	s.warn(t.Context())
+	if said := l.String(); !strings.Contains(said, "synchronous_commit is off") {
+		t.Errorf("the log says %s", said)
 	}
 }

@@ -4,6 +4,7 @@ package faults
 
 import (
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +40,9 @@ func TestClocksDiffer(t *testing.T) {
 			workers := w.NewWorkers(6)
 			w.Run(workers, func() { time.Sleep(n) })
 			judge(t, w, workers, database)
+			if said := nodes[0].log.String(); tt.late && !strings.Contains(said, "The clock of PostgreSQL is") {
+				t.Errorf("a copy whose clock is a minute off does not say so: %s", said)
+			}
 		})
 	}
 }
