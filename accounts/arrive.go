@@ -205,7 +205,9 @@ func (d *Directory) newcomer(p upstream.Provider, i upstream.Identity, x arrival
 	a := Account{ID: secret.NewID("usr"), CreatedAt: now, UpdatedAt: now, Role: roleFor(p, i)}
 	a.EmailKey = a.ID // unique, and no address: there is no @ in it
 	if x.proved {
-		a.Email, a.EmailVerified = strings.Trim(i.Email, " "), true
+		// What applications are told is verified opens things there: the word of a provider that is
+		// not to be believed about this address is not enough for that.
+		a.Email, a.EmailVerified = strings.Trim(i.Email, " "), x.vouched || p.ProvesMail()
 		a.EmailKey, _ = canonicalEmail(i.Email)
 	}
 	if i.Name != "" && text(i.Name, 200, false) == "" {

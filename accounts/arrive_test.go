@@ -91,6 +91,34 @@ func TestAnIdentityIsNotAnAddress(t *testing.T) {
 	})
 }
 
+// email_verified opens things in applications. It is said of an address only if who says it is to
+// be believed: about the domain, or as a public service that writes to an address first.
+func TestANewcomersAddressIsVerifiedByWhoIsBelieved(t *testing.T) {
+	story(t, func(t *testing.T, h *house, open func() *house) {
+		for n, tt := range []struct {
+			change func(*upstream.Provider)
+			want   bool
+		}{
+			{nil, true}, // believed about corp.example
+			{func(p *upstream.Provider) { p.Authoritative = nil }, false},
+			{func(p *upstream.Provider) { p.Authoritative = []string{"*"} }, true},
+			{func(p *upstream.Provider) { p.Kind, p.Authoritative = "github", nil }, true},
+			{func(p *upstream.Provider) {
+				p.Kind, p.Authoritative, p.Options = "github", nil, map[string]string{"host": "github.other.example"}
+			}, false},
+			{func(p *upstream.Provider) {
+				p.Kind, p.Authoritative, p.UserInfoURL = "discord", nil, "https://discord.other.example/me"
+			}, false},
+		} {
+			p := h.provider(tt.change)
+			email := fmt.Sprintf("ada%d@corp.example", n)
+			if a := h.arrives(p, from(p, "1", email)); a.Email != email || a.EmailVerified != tt.want {
+				t.Errorf("%d: she is %+v", n, a)
+			}
+		}
+	})
+}
+
 // What is not proved is not looked at: neither makes it an account's address, nor does it tell
 // whether there is one.
 func TestAnAddressThatIsNotProvedIsNone(t *testing.T) {

@@ -37,6 +37,8 @@ type kind struct {
 	mapping map[string]string
 	// verified reads what the provider says about the address: ok is false if that is not clear.
 	verified func(v any) (verified, ok bool)
+	// mails says that it is one public service, which writes to an address before it calls it verified.
+	mails bool
 	// hosts are domains whose mail the provider runs itself; hd says that its claim hd is one more.
 	hosts []string
 	hd    bool
@@ -66,6 +68,7 @@ var kinds = map[string]*kind{
 		scopes:   []string{"openid", "email", "profile"},
 		keep:     url.Values{"access_type": {"offline"}, "prompt": {"consent"}},
 		mapping:  standard,
+		mails:    true,
 		verified: strictly,
 		hosts:    []string{"gmail.com", "googlemail.com"}, hd: true,
 	},
@@ -81,6 +84,7 @@ var kinds = map[string]*kind{
 		scopes: []string{"read:user", "user:email"},
 		mapping: map[string]string{"sub": "id", "name": "name|login", "preferred_username": "login", "picture": "avatar_url",
 			"profile": "html_url", "email": "email", "email_verified": "email_verified"},
+		mails:    true,
 		verified: strictly,
 	},
 	// https://discord.com/developers/docs/topics/oauth2, /docs/resources/user
@@ -95,6 +99,7 @@ var kinds = map[string]*kind{
 		scopes: []string{"identify", "email"},
 		mapping: map[string]string{"sub": "id", "name": "global_name|username", "preferred_username": "username", "locale": "locale",
 			"email": "email", "email_verified": "verified", "groups": "member.roles"},
+		mails:    true,
 		verified: strictly,
 	},
 	// https://learn.microsoft.com/entra/identity-platform/id-token-claims-reference. The address in
@@ -107,6 +112,7 @@ var kinds = map[string]*kind{
 		scopes:   []string{"openid", "profile", "email"},
 		keep:     url.Values{"scope": {"offline_access"}},
 		mapping:  with(standard, map[string]string{"email_verified": "xms_edov", "groups": "groups"}),
+		mails:    true,
 		verified: loosely,
 	},
 	// https://developer.apple.com/documentation/signinwithapple
@@ -121,6 +127,7 @@ var kinds = map[string]*kind{
 		},
 		scopes:   []string{"name", "email"},
 		mapping:  map[string]string{"sub": "sub", "email": "email", "email_verified": "email_verified"},
+		mails:    true,
 		verified: asText, // "The value of this claim is either a string or a Boolean"
 		hosts:    []string{"icloud.com", "me.com", "mac.com", "privaterelay.appleid.com"},
 	},
@@ -131,6 +138,7 @@ var kinds = map[string]*kind{
 		issuer:   "https://{host}",
 		scopes:   []string{"openid", "profile", "email"},
 		mapping:  with(standard, map[string]string{"groups": "groups_direct"}),
+		mails:    true,
 		verified: strictly,
 	},
 	"oidc": {

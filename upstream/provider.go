@@ -105,6 +105,14 @@ func (p *Provider) Enabled() bool { return p.DisabledAt.IsZero() }
 // SecretAAD is the associated data that the secret of a provider is sealed with.
 func SecretAAD(id string) string { return "provider/" + id }
 
+// ProvesMail says whether an address that it calls verified is one that it has written to: it is a
+// public service as its kind describes it, and not something at another address.
+func (p *Provider) ProvesMail() bool {
+	k := kinds[p.Kind]
+	return k != nil && k.mails && (p.Options["host"] == "" || p.Options["host"] == k.options["host"]) &&
+		p.Issuer == "" && p.AuthorizeURL+p.TokenURL+p.UserInfoURL+p.EmailsURL+p.JWKSURL == ""
+}
+
 // Label is what people call it: its title, or its kind's.
 func (p *Provider) Label() string {
 	if k := kinds[p.Kind]; p.Title == "" && k != nil && k.title != "" {
