@@ -85,8 +85,9 @@ func TestARealBrowserArrivesFromEachProvider(t *testing.T) {
 					t.Fatal(err)
 				}
 				do(t, tab, "open", chromedp.Navigate(web.request("redirect_uri", orders.URL+"/callback")))
+				login := reach(t, tab, "")
 				do(t, tab, "press the button", chromedp.Click(chromedp.ID("login-"+g.name), chromedp.NodeVisible))
-				at := reach(t, tab, "")
+				at := reach(t, tab, login.String())
 				for i := 0; at.Hostname() == "localhost"; i++ {
 					if i == 5 {
 						t.Fatalf("the provider does not let them go: %s", at)
