@@ -44,6 +44,8 @@ type Config struct {
 	// Propagated waits until every copy of the server has heard of what was changed before it was
 	// called, and says whether they have: it does not wait long. Without it there is one copy.
 	Propagated func(context.Context) (bool, error)
+	// People lets in who shows an access token, for what people do with keys of their own. Nil: nobody.
+	People *bearer.Guard
 	// Reporters may report leaked keys without an API key. Nil: nobody.
 	Reporters *apikeys.Reporters
 	// Unavailable says whether an error of the stores means that the database can't be reached

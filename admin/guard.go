@@ -23,9 +23,12 @@ func (a *api) guard(ctx huma.Context, next func(huma.Context)) {
 	r, w := humamux.Unwrap(ctx)
 	scope, ok := ctx.Operation().Metadata[scopeOf].(string)
 	caller, problem := bearer.Principal{}, (*Problem)(nil)
-	if scope == apikeys.ScopeLeak && a.Reporters.Signed(r.Header) {
+	switch {
+	case scope == apikeys.ScopeOwn:
+		caller, problem = a.person(w, r, scope)
+	case scope == apikeys.ScopeLeak && a.Reporters.Signed(r.Header):
 		caller, problem = a.reporter(r) // who shows no credential, but signs
-	} else {
+	default:
 		caller, problem = a.caller(w, r, scope, ok)
 	}
 	if problem != nil {

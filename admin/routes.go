@@ -67,6 +67,12 @@ func (a *api) routes() []route {
 		{"read-revocations", "GET", "/revocations", apikeys.ScopeRevocations, 200, "Hear what is revoked: as server-sent events, or page by page", to(a, a.readRevocations)},
 		{"snapshot-revocations", "GET", "/revocations/snapshot", apikeys.ScopeRevocations, 200, "Everything that is revoked and still matters, as a signed JWT", to(a, a.snapshotRevocations)},
 
+		// With an access token of a person: nothing else here takes one, and these take no key.
+		{"list-own-keys", "GET", "/me/keys", apikeys.ScopeOwn, 200, "List the API keys of the person whose access token it is", to(a, a.listOwnKeys)},
+		{"add-own-key", "POST", "/me/keys", apikeys.ScopeOwn, 201, "Make an API key for them", to(a, a.addOwnKey)},
+		{"rotate-own-key", "POST", "/me/keys/{key_id}/rotate", apikeys.ScopeOwn, 201, "Make one in place of another of theirs", to(a, a.rotateOwnKey)},
+		{"revoke-own-key", "POST", "/me/keys/{key_id}/revoke", apikeys.ScopeOwn, 200, "Refuse one of theirs for good", to(a, a.revokeOwnKey)},
+
 		{"list-services", "GET", "/services", "services:read", 200, "List service accounts", to(a, a.listServices)},
 		{"add-service", "POST", "/services", "services:write", 201, "Add a service account", to(a, a.addService)},
 		{"get-service", "GET", "/services/{service_id}", "services:read", 200, "Look at a service account", to(a, a.getService)},

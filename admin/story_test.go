@@ -78,6 +78,8 @@ func start(t *testing.T, db *storage.DB) *operator {
 		},
 	})
 	must(t, err)
+	people, err := bearer.New(bearer.Config{Keys: op.apiKeys.Verifier(), Tokens: provider, Realm: "mintmark", Log: slog.New(slog.DiscardHandler)})
+	must(t, err)
 	hub := revocations.NewHub(db.Revocations(), logger)
 	running, end := context.WithCancel(ctx)
 	t.Cleanup(end)
@@ -97,6 +99,7 @@ func start(t *testing.T, db *storage.DB) *operator {
 			c, err := db.Condition(ctx)
 			return admin.Database{Engine: c.Engine, Version: c.Version, Durable: c.Durable, Problems: c.Problems}, err
 		},
+		People: people,
 		Reporters: &apikeys.Reporters{Secret: []byte("a secret of some length"), URL: "https://github.example/keys",
 			Fetch: func(context.Context, string) ([]byte, error) {
 				op.fetched++

@@ -52,6 +52,9 @@ type Registry struct {
 
 	// MaxLife is how long a key may be good at most. The default is [MaxLife].
 	MaxLife time.Duration
+	// OwnScopes is what people may let keys of their own do, and OwnAudience the services that those
+	// keys are for.
+	OwnScopes, OwnAudience []string
 	// MostKeys is how many keys an account or a service account may have, of those that are good or
 	// were made in the last day: [ErrFull]. The default is any number.
 	MostKeys int

@@ -71,6 +71,9 @@ type Config struct {
 	// KeysPerOwner is how many API keys a person or a service account may have, of those that are
 	// good or were made in the last day. The default is 1000.
 	KeysPerOwner int
+	// OwnKeyScopes is what people may let API keys of their own do, and OwnKeyAudience the services
+	// (resources, RFC 8707) that those keys are for. Without any, such a key says who it is, and no more.
+	OwnKeyScopes, OwnKeyAudience []string
 	// QuotaOpen lets API keys with a quota pass, uncounted, while the database is away.
 	QuotaOpen bool
 

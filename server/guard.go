@@ -16,10 +16,11 @@ import (
 	"mintmark/internal/secret"
 )
 
-// guards are the two ways in for a credential: the same checks of how it is sent, and other
+// guards are the ways in for a credential: the same checks of how it is sent, and other
 // verifiers behind them.
 type guards struct {
 	api     *bearer.Guard // of the admin API: keys only
+	people  *bearer.Guard // of what people do for themselves over the API: everything but cookies
 	forward *bearer.Guard // of /auth/verify: everything we issue
 }
 
@@ -40,6 +41,9 @@ func (s *Server) newGuards(at *url.URL) (g guards, err error) {
 	}
 	common.Keys = anyOfOurs{keys.(knower), s.provider, s.keyMint}
 	common.Tokens = s.provider
+	if g.people, err = bearer.New(common); err != nil {
+		return guards{}, err
+	}
 	common.Session = s.sessionOf
 	common.Origins = []string{at.Scheme + "://" + at.Host} // a session is of our own host only
 	g.forward, err = bearer.New(common)

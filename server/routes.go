@@ -70,6 +70,7 @@ func (s *Server) routes() []route {
 		{"GET POST", web.PathLogin + "/{provider}/callback", door, s.site.Callback}, // POST: from the provider's site
 		{"POST", web.PathLogin + "/{provider}/prove", page, s.site.Prove},
 		{"GET POST", web.PathAccount, page, s.site.Account},
+		{"GET POST", web.PathKeys, page, s.site.Keys},
 		{"GET POST", web.PathConsent, page, s.site.Consent},
 		{"GET POST", web.PathLogout, page, s.site.Logout},
 		{"GET POST", web.PathSetup, page, s.site.Setup},

@@ -147,7 +147,8 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Store: s.db.Accounts(), Mint: mint, Idle: s.cfg.SessionIdle, Max: s.cfg.SessionMax, Secure: s.https, Log: s.log,
 	}
 	s.apiKeys = &apikeys.Registry{
-		Store: s.db.APIKeys(), Mint: mint, MaxLife: s.cfg.KeyLife, MostKeys: s.cfg.KeysPerOwner, QuotaOpen: s.cfg.QuotaOpen,
+		Store: s.db.APIKeys(), Mint: mint, MaxLife: s.cfg.KeyLife, MostKeys: s.cfg.KeysPerOwner,
+		OwnScopes: s.cfg.OwnKeyScopes, OwnAudience: s.cfg.OwnKeyAudience, QuotaOpen: s.cfg.QuotaOpen,
 	}
 	if err := s.configureProviders(ctx, sealer); err != nil {
 		return err
@@ -201,6 +202,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Directory:     s.directory,
 		Sessions:      s.sessions,
 		Upstream:      s.upstream,
+		APIKeys:       s.apiKeys,
 		Key:           named["pages"],
 		Name:          s.cfg.Name,
 		ClientAddress: ClientAddress,
@@ -229,6 +231,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Revocations:   s.revoked,
 		Database:      s.database,
 		Propagated:    s.propagated,
+		People:        s.guards.people,
 		Reporters:     reporters,
 		Unavailable:   outage,
 		RequestID:     RequestID,

@@ -38,11 +38,11 @@ type navItem struct {
 }
 
 // accountNav is the account pages, in order.
-var accountNav = []navItem{{Text: "Account", Address: PathAccount}}
+var accountNav = []navItem{{Text: "Account", Address: PathAccount}, {Text: "API keys", Address: PathKeys}}
 
 // nav returns the navigation of an account page, or nothing if there is nowhere else to go.
 func (s *Site) nav(here string) []navItem {
-	if len(accountNav) < 2 {
+	if s.APIKeys == nil {
 		return nil
 	}
 	items := slices.Clone(accountNav)

@@ -11,6 +11,7 @@ type homePage struct {
 	frame
 	Person     person // who is signed in; empty if nobody is
 	Admin      bool
+	HasKeys    bool // there is a page for API keys
 	NeedsSetup bool
 	Issuer     string
 }
@@ -28,6 +29,7 @@ func (s *Site) Home(w http.ResponseWriter, r *http.Request) error {
 	if ok {
 		page.Title = "You are signed in"
 		page.Person = showPerson(a, x)
+		page.HasKeys = s.APIKeys != nil
 		page.Admin = a.Role == accounts.RoleAdmin
 		return s.show(w, http.StatusOK, "home", page, allow{})
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/html"
 
 	"mintmark/accounts"
+	"mintmark/apikeys"
 	"mintmark/internal/secret"
 	"mintmark/issuer"
 	"mintmark/keys"
@@ -44,6 +45,7 @@ type house struct {
 	provider  *issuer.Provider
 	client    issuer.Client
 	sessions  *accounts.Sessions
+	apiKeys   *apikeys.Registry
 	upstream  *upstream.Registry
 	site      *Site
 }
@@ -95,7 +97,8 @@ func newHouseAt(t *testing.T, db *storage.DB, host string) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	site, err := New(Config{Issuer: h.issuer, Provider: h.provider, Directory: h.directory, Sessions: sessions, Upstream: h.upstream, Key: [32]byte{5},
+	h.apiKeys = &apikeys.Registry{Store: db.APIKeys(), Mint: mint, OwnScopes: []string{"orders:read", "orders:write"}, OwnAudience: []string{"https://orders.example"}}
+	site, err := New(Config{Issuer: h.issuer, Provider: h.provider, Directory: h.directory, Sessions: sessions, Upstream: h.upstream, APIKeys: h.apiKeys, Key: [32]byte{5},
 		ClientAddress: func(r *http.Request) string { return r.RemoteAddr }, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +106,7 @@ func newHouseAt(t *testing.T, db *storage.DB, host string) *house {
 	for path, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
 		"/authorize": h.provider.Authorize, "/authorize/{request}": h.provider.Authorize, "/end_session": h.provider.EndSession,
 		PathLogin: site.Login, PathConsent: site.Consent, PathLogout: site.Logout, PathSetup: site.Setup,
-		PathHome + "{$}": site.Home, PathStatic: site.Static, PathAccount: site.Account,
+		PathHome + "{$}": site.Home, PathStatic: site.Static, PathAccount: site.Account, PathKeys: site.Keys,
 		PathLogin + "/{provider}": site.Begin, PathLogin + "/{provider}/callback": site.Callback, PathLogin + "/{provider}/prove": site.Prove,
 	} {
 		routes.HandleFunc("/tenant"+path, func(w http.ResponseWriter, r *http.Request) {
@@ -269,6 +272,11 @@ func (v *visitor) form(page view, button string) (address string, form url.Value
 			value, _ := attr(e, "value")
 			id, _ := attr(e, "id")
 			pressed = pressed || id == button
+			kind, _ := attr(e, "type")
+			_, checked := attr(e, "checked")
+			if kind == "checkbox" && !checked {
+				return
+			}
 			if name != "" && (e.Data == "input" || id == button) {
 				fields.Set(name, value)
 			}

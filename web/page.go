@@ -26,6 +26,7 @@ var pages = map[string]any{
 	"home":    homePage{},
 	"prove":   provePage{},
 	"account": accountPage{},
+	"keys":    keysPage{},
 	"error":   errorPage{},
 }
 
@@ -58,6 +59,9 @@ func (f frame) SignIn() string { return f.base + PathLogin }
 
 // SignOut is the path of the sign-out page.
 func (f frame) SignOut() string { return f.base + PathLogout }
+
+// Keys is the path of the page of the person's API keys.
+func (f frame) Keys() string { return f.base + PathKeys }
 
 // Account is the path of the person's own page.
 func (f frame) Account() string { return f.base + PathAccount }

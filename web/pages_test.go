@@ -81,6 +81,18 @@ func (s *Site) samples() []sample {
 			Sessions: []session{{ID: "ses_1", Number: "0", Browser: "Firefox on Linux", Address: "192.0.2.1", Seen: seen, Here: true},
 				{ID: "ses_2", Number: "1", Browser: "Safari on iPhone", Address: "2001:db8:85a3:8d3:1319:8a2e:370:7348", Seen: seen, By: "google"},
 				{ID: "ses_3", Number: "2", Browser: strings.Repeat("x", 40), Seen: seen}}, More: true}, allow{}},
+		{"keys-none", "keys", keysPage{frame: title("Your API keys"), Nav: []navItem{{"Account", "/account", false}, {"API keys", "/account/keys", true}}, Action: "/account/keys", Session: "ses_1",
+			Lives: []choice{{"life", "30", "30 days", false}, {"life", "90", "90 days", true}}}, allow{}},
+		{"keys", "keys", keysPage{frame: title("Your API keys"), Nav: []navItem{{"Account", "/account", false}, {"API keys", "/account/keys", true}}, Action: "/account/keys", Session: "ses_1",
+			Made: &madeKey{"nightly backup", "mm_uk_0Ab3dE6gH9kM8BzExampleOnlyNotASecret000000000"},
+			Keys: []ownKey{{ID: "0Ab3dE6gH9k", Number: "0", Name: "nightly backup", Scopes: "orders:read, orders:write", From: "192.0.2.0/24, 2001:db8::/32", Used: seen, Ends: seen},
+				{ID: "1Ab3dE6gH9k", Number: "1", Name: strings.Repeat("x", 200), Status: "disabled", Ends: seen},
+				{ID: "2Ab3dE6gH9k", Number: "2", Name: "old", Status: "replaced", Replaced: true, Used: seen, Ends: seen}},
+			Scopes: []choice{{"scope-0", "orders:read", "orders:read", true}, {"scope-1", strings.Repeat("https://orders.example/auth/", 4), strings.Repeat("https://orders.example/auth/", 4), false}},
+			Lives:  []choice{{"life", "90", "90 days", true}}, Name: "x", Allow: "nonsense", More: true,
+			Problem: &problem{ID: "keys-problem", Field: "allow", Text: "The list of networks has \"nonsense\", which is not a network like 192.0.2.0/24 or 2001:db8::/32."}}, allow{}},
+		{"keys-late", "keys", keysPage{frame: title("Your API keys"), Action: "/account/keys", Session: "ses_1", Again: "/login?again=1", Lives: []choice{{"life", "90", "90 days", true}},
+			Problem: &problem{ID: "keys-problem", Text: "To make a key, sign in again first: it was more than ten minutes ago."}}, allow{}},
 		{"refused", "error", errorPage{frame: title("You are not signed in"), Text: "Google does not answer at the moment. Please try again in a minute, or choose another way.", Code: "provider_away", RequestID: "req_7Jk2mQ9xLpA",
 			Ways: []Way{{"try-again", "Try again", "/login/google"}, {"another-way", "Sign in another way", "/login?choose=1"}}}, allow{}},
 		{"consent", "consent", consentPage{frame: title("Allow access"), Client: orders, Person: ada, Scopes: little, Request: sealed, Action: "/consent"}, allow{}},
@@ -286,6 +298,8 @@ func TestWhatOthersWroteIsText(t *testing.T) {
 		{"prove", "prove", provePage{frame: s.frame(evil), Provider: evil, Email: evil, Arrival: evil, Another: evil, Problem: &problem{ID: "p", Text: evil}}, allow{}},
 		{"account", "account", accountPage{frame: s.frame(evil), Person: who, Session: evil, Federate: true, Linked: []linked{{evil, evil, "0", evil, evil, when{}, when{}, false, true}},
 			Others: []provider{{evil, evil, evil}}, Sessions: []session{{ID: evil, Browser: evil, Address: evil, By: evil}, {ID: evil, Browser: evil}}}, allow{}},
+		{"keys", "keys", keysPage{frame: s.frame(evil), Session: evil, Keys: []ownKey{{ID: evil, Name: evil, Scopes: evil, From: evil}}, Made: &madeKey{evil, evil},
+			Scopes: []choice{{evil, evil, evil, true}}, Lives: []choice{{"life", evil, evil, true}}, Name: evil, Allow: evil, Problem: &problem{ID: "p", Text: evil}}, allow{}},
 	} {
 		w, n := render(t, s, x)
 		elements(n, func(e *html.Node) {

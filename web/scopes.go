@@ -35,6 +35,11 @@ var scopes = map[string]scope{
 		Text:  "As you have filled it in.",
 		Icon:  "M12 21s-7-6-7-11a7 7 0 0 1 14 0c0 5-7 11-7 11Zm0-14a3 3 0 1 0 0 6 3 3 0 0 0 0-6Z",
 	},
+	"keys:own": {
+		Title: "Look after your API keys",
+		Text:  "Make, replace and revoke keys with which programs act for you, also when you are not here.",
+		Icon:  ownIcon,
+	},
 	"phone": {
 		Title: "See your phone number",
 		Text:  "And whether it was verified.",

@@ -10,12 +10,13 @@ import (
 	"net/url"
 
 	"mintmark/accounts"
+	"mintmark/apikeys"
 	"mintmark/internal/secret"
 	"mintmark/issuer"
 	"mintmark/upstream"
 )
 
-// A Config says what a [Site] needs. Everything is required but Upstream, Name, RequestID and Log.
+// A Config says what a [Site] needs. Everything is required but Upstream, APIKeys, Name, RequestID and Log.
 type Config struct {
 	// Issuer is the issuer identifier. The pages are below its path.
 	Issuer    string
@@ -24,6 +25,8 @@ type Config struct {
 	Sessions  *accounts.Sessions
 	// Upstream are the providers that people may sign in with. Nil: there are none.
 	Upstream *upstream.Registry
+	// APIKeys are the keys that people may make for themselves. Nil: there is no page for that.
+	APIKeys *apikeys.Registry
 	// Key seals what travels through a page of ours: the keyring's key named "pages".
 	Key [32]byte
 

@@ -52,7 +52,7 @@ func TestEveryKeyCanBeSetInEveryPlace(t *testing.T) {
 	example := map[string]string{
 		"trusted_proxies": "10.0.0.0/8,192.168.1.1", "secrets.encryption_key": key32(1), "secrets.previous_encryption_keys": key32(2) + "," + key32(3),
 		"database.max_conns": "7", "database.migrate": "check", "sign_in.hash_slots": "3", "clients.jwks_hosts": "keys.internal:8443,other",
-		"keys.max_life": "30d", "leaks.secret": "a-long-enough-secret", "notices.secret": "another-secret-as-long",
+		"keys.max_life": "30d", "keys.own_scopes": "orders:read,orders:write", "leaks.secret": "a-long-enough-secret", "notices.secret": "another-secret-as-long",
 		"notices.url": "https://hooks.example/x", "leaks.github_keys_url": "https://keys.example/x", "keys.max_per_owner": "5", "keys.quota_outage": "open",
 		"log.level": "debug", "log.format": "text", "shutdown.delay": "0s",
 	}
