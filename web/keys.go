@@ -85,7 +85,7 @@ func (s *Site) Keys(w http.ResponseWriter, r *http.Request) error {
 	own := s.APIKeys.Own(a.ID, by)
 	page := keysPage{frame: s.frame("Your API keys"), Nav: s.nav(PathKeys), Action: s.path(PathKeys), Session: x.ID}
 	for _, scope := range own.Scopes() {
-		field := "scope-" + number(len(page.Scopes))
+		field := "scope-" + strconv.Itoa(len(page.Scopes))
 		page.Scopes = append(page.Scopes, choice{field, scope, scope, form.Get(field) == scope})
 	}
 	for _, days := range ownLives {
@@ -210,7 +210,7 @@ func (s *Site) showKeys(w http.ResponseWriter, r *http.Request, page keysPage, o
 		for _, k := range found {
 			after = k.ID
 			if shown, ok := showKey(k, now); ok && len(page.Keys) < manyKeys {
-				shown.Number = number(len(page.Keys))
+				shown.Number = strconv.Itoa(len(page.Keys))
 				page.Keys = append(page.Keys, shown)
 			} else if ok {
 				page.More = true
