@@ -74,6 +74,27 @@ func TestQuota(t *testing.T) {
 	})
 }
 
+// What a copy has borrowed and not spent when a period ends is no part of the next.
+func TestALeaseEndsWithItsPeriod(t *testing.T) {
+	story(t, func(t *testing.T, r *apikeys.Registry) {
+		_, key := made(t, r, apikeys.New{Name: "ci", Quota: "1000/h"})
+		for range 10 {
+			if _, err := r.Verify(t.Context(), key, noon); err != nil {
+				t.Fatal(err)
+			}
+		}
+		passed := 0
+		for range 1500 {
+			if _, err := r.Verify(t.Context(), key, noon.Add(time.Hour)); err == nil {
+				passed++
+			}
+		}
+		if passed != 1000 {
+			t.Errorf("%d of 1000 passed in the second period", passed)
+		}
+	})
+}
+
 // Several keys can spend one quota, and the successor of a key spends on.
 func TestKeysThatShareAQuota(t *testing.T) {
 	story(t, func(t *testing.T, r *apikeys.Registry) {
