@@ -127,6 +127,7 @@ func (s *target) walk(b testing.TB, people int, p *pace, life func(*visit) error
 		v := s.visit(b)
 		v.pace = p
 		group.Go(func() {
+			defer v.conn.Close() // the server is asked what it holds when all have left
 			for time.Now().Before(p.end) {
 				if err := life(v); err != nil {
 					if !errors.Is(err, errOver) {
