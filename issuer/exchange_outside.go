@@ -16,10 +16,35 @@ const maxOutsideLife = 15 * time.Minute
 
 // Outside knows whom the tokens of other issuers are about. It must be safe for concurrent use.
 type Outside interface {
-	// Arrive says whose token it is, and begins a session for them that nobody has a cookie of
-	// and that ends with the token or after life. [ErrNotFound] means that the token is not good or that
-	// the person may not come in; an [*Error] is for whoever asks.
-	Arrive(ctx context.Context, token string, life time.Duration, now time.Time) (login Login, until time.Time, err error)
+	// Arrive says whose token it is. For a person it begins a session that nobody has a cookie of
+	// and that ends with the token or after life. [ErrNotFound] means that the token is not good, or that
+	// whom it is about may not come in; an [*Error] is for whoever asks.
+	Arrive(ctx context.Context, brought Brought, life time.Duration, now time.Time) (Arrived, error)
+}
+
+// Brought is a token of an outside issuer, and what may come of it. A token that is about
+// somebody else is not good, and stays unspent.
+type Brought struct {
+	Token    string
+	Type     string // its subject_token_type
+	People   bool
+	Services bool
+}
+
+// Arrived is whom an outside token is about.
+type Arrived struct {
+	Login   Login           // of a person
+	Service *OutsideService // in place of a person
+	IdP     string          // the name of the issuer's row
+	Until   time.Time       // nothing that comes of the token is good for longer
+}
+
+// An OutsideService is a service account that an outside token stands for, by a rule of its
+// issuer's row, and what the rule gives it.
+type OutsideService struct {
+	ID       string
+	Scopes   []string
+	Audience []string // empty: that of the client, or the issuer
 }
 
 // exchangeOther exchanges an access token: one of ours for one of a provider, any other as a token
@@ -37,7 +62,7 @@ func (p *Provider) exchangeOther(ctx context.Context, x *exchange) (tokens, erro
 
 // exchangeOutside gives a client a token for the person of a token of an outside issuer, RFC 8693 §2.
 func (p *Provider) exchangeOutside(ctx context.Context, x *exchange) (tokens, error) {
-	return p.comeIn(ctx, x.tokenRequest, x.subject, refuse("invalid_request", "The subject_token is not a token that is taken here."))
+	return p.comeIn(ctx, x.tokenRequest, Brought{Token: x.subject, Type: x.form.get("subject_token_type"), People: true}, refuse("invalid_request", "The subject_token is not a token that is taken here."))
 }
 
 // bearerGrant is exchangeOutside in the words of RFC 7523 §2.1.
@@ -46,12 +71,12 @@ func (p *Provider) bearerGrant(ctx context.Context, q *tokenRequest) (tokens, er
 		return tokens{}, refuse("invalid_request", "The parameter assertion is missing.")
 	}
 	// §3.1: "the value of the "error" parameter MUST be the "invalid_grant" error code".
-	return p.comeIn(ctx, q, q.form.get("assertion"), refuse("invalid_grant", "The assertion is not a token that is taken here."))
+	return p.comeIn(ctx, q, Brought{Token: q.form.get("assertion"), Type: TokenTypeJWT, People: true}, refuse("invalid_grant", "The assertion is not a token that is taken here."))
 }
 
 // comeIn makes an authorization for the person of an outside token, so that everything that ends one
 // ends this. Nobody can be asked for consent, and so it is for clients that need none.
-func (p *Provider) comeIn(ctx context.Context, q *tokenRequest, token string, bad *Error) (tokens, error) {
+func (p *Provider) comeIn(ctx context.Context, q *tokenRequest, brought Brought, bad *Error) (tokens, error) {
 	switch {
 	case q.client == nil || q.client.Public() || q.client.Consent != "never":
 		return tokens{}, refuse("unauthorized_client", "Tokens of other issuers are for clients that authenticate and need no consent (consent: never).")
@@ -67,18 +92,18 @@ func (p *Provider) comeIn(ctx context.Context, q *tokenRequest, token string, ba
 	if refusal != nil {
 		return tokens{}, refusal
 	}
-	login, until, err := p.Outside.Arrive(ctx, token, maxOutsideLife, q.now)
+	who, err := p.Outside.Arrive(ctx, brought, maxOutsideLife, q.now)
 	if errors.Is(err, ErrNotFound) {
 		return tokens{}, bad.because(err)
 	}
 	if err != nil {
 		return tokens{}, err
 	}
-	life := min(p.AccessTTL, until.Sub(q.now))
+	life := min(p.AccessTTL, who.Until.Sub(q.now))
 	if q.now.Add(life).Unix() <= q.now.Unix() {
 		return tokens{}, bad.because(errors.New("it is over in this second"))
 	}
-	digest := secret.NewID("")
+	digest, login, until := secret.NewID(""), who.Login, who.Until
 	a := Authorization{
 		ID: secret.NewID(""), ClientID: q.client.ID, AccountID: login.AccountID, SessionID: login.SessionID, Scopes: scopes, Audience: audience,
 		AuthTime: login.AuthTime, ACR: login.ACR, AMR: login.AMR, IdP: login.IdP, CreatedAt: q.now,

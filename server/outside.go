@@ -21,28 +21,14 @@ type outsideDoor struct {
 
 // Arrive implements [issuer.Outside]. Who it is, is decided as at a sign-in with that provider; only
 // that nobody can be asked for a password.
-func (d outsideDoor) Arrive(ctx context.Context, token string, life time.Duration, now time.Time) (issuer.Login, time.Time, error) {
-	p, who, err := d.upstream.Outside(ctx, token, now)
-	switch {
-	case errors.Is(err, upstream.ErrOutside):
-		return issuer.Login{}, time.Time{}, fmt.Errorf("%w: %w", issuer.ErrNotFound, err)
-	case errors.Is(err, upstream.ErrAway):
-		return issuer.Login{}, time.Time{}, &issuer.Error{Code: "temporarily_unavailable", RetryAfter: 5 * time.Second,
-			Description: "The keys of the token's issuer can't be had now."}
-	case err != nil:
-		return issuer.Login{}, time.Time{}, err
+func (d outsideDoor) Arrive(ctx context.Context, brought issuer.Brought, life time.Duration, now time.Time) (issuer.Arrived, error) {
+	p, who, err := d.whose(ctx, brought, now)
+	if err != nil {
+		return issuer.Arrived{}, err
 	}
 	a, _, err := d.directory.Arrive(ctx, p, who, now)
-	if must, ok := errors.AsType[*accounts.MustProve](err); ok {
-		return issuer.Login{}, time.Time{}, fmt.Errorf("%w: %w", issuer.ErrNotFound, must)
-	}
-	for _, refused := range []error{accounts.ErrDisabled, accounts.ErrTaken, accounts.ErrNotInvited, accounts.ErrWrongDomain, accounts.ErrLinked, accounts.ErrNotFound} {
-		if errors.Is(err, refused) {
-			return issuer.Login{}, time.Time{}, fmt.Errorf("%w: %w", issuer.ErrNotFound, err)
-		}
-	}
 	if err != nil {
-		return issuer.Login{}, time.Time{}, err
+		return issuer.Arrived{}, notIn(err)
 	}
 	until := now.Add(life)
 	if who.ExpiresAt.Before(until) {
@@ -53,10 +39,33 @@ func (d outsideDoor) Arrive(ctx context.Context, token string, life time.Duratio
 		AuthTime: now, AMR: []string{"fed"}, ACR: issuer.ACRFederated, ProviderID: p.ID, IdP: p.Name, ProvedAt: who.AuthTime,
 		CreatedAt: now, SeenAt: now, ExpiresAt: until, UserAgent: "a token of " + p.Name,
 	}
-	if err := d.directory.Store.StartSession(ctx, x, a, ""); errors.Is(err, accounts.ErrNotFound) {
-		return issuer.Login{}, time.Time{}, fmt.Errorf("%w: %w", issuer.ErrNotFound, err) // disabled a moment ago
-	} else if err != nil {
-		return issuer.Login{}, time.Time{}, err
+	if err := d.directory.Store.StartSession(ctx, x, a, ""); err != nil {
+		return issuer.Arrived{}, notIn(err) // disabled a moment ago
 	}
-	return web.LoginOf(x, a), until, nil
+	return issuer.Arrived{Login: web.LoginOf(x, a), IdP: p.Name, Until: until}, nil
+}
+
+// whose says whom a token is about, in the issuer's errors.
+func (d outsideDoor) whose(ctx context.Context, brought issuer.Brought, now time.Time) (upstream.Provider, upstream.Identity, error) {
+	p, who, err := d.upstream.Outside(ctx, brought.Token, now)
+	switch {
+	case errors.Is(err, upstream.ErrOutside):
+		err = fmt.Errorf("%w: %w", issuer.ErrNotFound, err)
+	case errors.Is(err, upstream.ErrAway):
+		err = &issuer.Error{Code: "temporarily_unavailable", RetryAfter: 5 * time.Second, Description: "The keys of the token's issuer can't be had now."}
+	}
+	return p, who, err
+}
+
+// notIn tells the issuer of somebody who may not come in. Every other error is a fault of ours.
+func notIn(err error) error {
+	if must, ok := errors.AsType[*accounts.MustProve](err); ok {
+		return fmt.Errorf("%w: %w", issuer.ErrNotFound, must)
+	}
+	for _, refused := range []error{accounts.ErrDisabled, accounts.ErrTaken, accounts.ErrNotInvited, accounts.ErrWrongDomain, accounts.ErrLinked, accounts.ErrNotFound} {
+		if errors.Is(err, refused) {
+			return fmt.Errorf("%w: %w", issuer.ErrNotFound, err)
+		}
+	}
+	return err
 }
