@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"io"
 	"net/http"
@@ -24,9 +24,10 @@ type FoundKey struct {
 	Source string   `json:"source,omitempty" maxLength:"200"`
 }
 
-// A Finding is the answer about one of them.
+// A Finding is the answer about one of them, in the words of GitHub's partner program ("Provide
+// feedback for false positives"): token_hash or token_raw, and not both.
 type Finding struct {
-	TokenHash string `json:"token_hash" doc:"The SHA-256 of the token, in base64: it is not repeated"`
+	TokenHash string `json:"token_hash" doc:"The SHA-256 of the token, in hexadecimal: it is not repeated"`
 	TokenType string `json:"token_type"`
 	Label     string `json:"label" enum:"true_positive,false_positive" doc:"true_positive: it is, or once was, an API key of this server, and is revoked now"`
 }
@@ -50,7 +51,7 @@ func (a *api) reportLeaks(ctx context.Context, in *leaksInput) (*leaksOutput, er
 			return nil, err // those before are revoked; to report them again does no harm
 		}
 		digest := sha256.Sum256([]byte(found.Token))
-		out.Body[i] = Finding{base64.StdEncoding.EncodeToString(digest[:]), found.Type, "false_positive"}
+		out.Body[i] = Finding{hex.EncodeToString(digest[:]), found.Type, "false_positive"}
 		if ours {
 			out.Body[i].Label = "true_positive"
 		}

@@ -10,7 +10,7 @@ import (
 func keysReport(a *access) *cobra.Command {
 	var owner, finding string
 	c := &cobra.Command{
-		Use: "report", Short: "List the API keys that need a look, and why", Args: cobra.NoArgs,
+		Use: "report", Aliases: []string{"safety"}, Short: "List the API keys that need a look, and why", Args: cobra.NoArgs,
 		Example: "  mintmark keys report --finding idle",
 		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			query := url.Values{}
