@@ -54,6 +54,8 @@ type Session struct {
 	IdP        string
 	// ProvedAt is when the person proved it to that provider: zero if it did not say.
 	ProvedAt time.Time
+	// Limits are what that provider says they may do, as one JSON object, or empty: the limits claim.
+	Limits string
 }
 
 // A Page asks for a part of a list: Limit entries after the id After, in order of id.
@@ -111,7 +113,7 @@ type Store interface {
 	// same transaction, with the reason "replaced".
 	StartSession(ctx context.Context, s Session, of Account, endID string) error
 	// RenewSession gives an unended session of the same account a new cookie digest, AuthTime,
-	// AMR, ACR, SeenAt, ExpiresAt, Address, UserAgent, ProviderID, IdP and ProvedAt, or returns [ErrNotFound]. The old cookie is dead from then on.
+	// AMR, ACR, SeenAt, ExpiresAt, Address, UserAgent, ProviderID, IdP, ProvedAt and Limits, or returns [ErrNotFound]. The old cookie is dead from then on.
 	// Whatever disables the account or changes its password ends the session, and so this needs no more.
 	RenewSession(ctx context.Context, s Session) error
 	// Session returns a session and its account, in any state, or [ErrNotFound].

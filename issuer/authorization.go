@@ -16,6 +16,7 @@ type Authorization struct {
 	ACR       string
 	AMR       []string
 	IdP       string // the upstream provider that said who it is, or empty
+	Limits    string // what that provider says they may do, as one JSON object, or empty
 	Nonce     string
 	// Offline says that offline_access was granted: it outlives the session's sign-out,
 	// OpenID Connect Core §11.

@@ -226,6 +226,7 @@ func (p *Provider) answer(w http.ResponseWriter, ctx context.Context, client *Cl
 		ACR:           login.ACR,
 		AMR:           login.AMR,
 		IdP:           login.IdP,
+		Limits:        login.Limits,
 		Nonce:         q.Nonce,
 		Offline:       slices.Contains(q.Scopes, offlineAccess), // next made sure of the consent
 		CreatedAt:     now,

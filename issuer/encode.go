@@ -57,6 +57,14 @@ func (o *object) set(name, value string) {
 	}
 }
 
+// raw writes a value that is JSON already, and is left out if it is empty.
+func (o *object) raw(name, value string) {
+	if value != "" {
+		o.name(name)
+		o.b = append(o.b, value...)
+	}
+}
+
 // token writes a value that consists of characters that need no escaping.
 func (o *object) token(name string, value []byte) {
 	o.name(name)

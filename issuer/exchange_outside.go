@@ -106,7 +106,7 @@ func (p *Provider) comeIn(ctx context.Context, q *tokenRequest, brought Brought,
 	digest, login, until := secret.NewID(""), who.Login, who.Until
 	a := Authorization{
 		ID: secret.NewID(""), ClientID: q.client.ID, AccountID: login.AccountID, SessionID: login.SessionID, Scopes: scopes, Audience: audience,
-		AuthTime: login.AuthTime, ACR: login.ACR, AMR: login.AMR, IdP: login.IdP, CreatedAt: q.now,
+		AuthTime: login.AuthTime, ACR: login.ACR, AMR: login.AMR, IdP: login.IdP, Limits: login.Limits, CreatedAt: q.now,
 		CodeDigest: []byte(digest), CodeSpentAt: q.now, // there was never a code
 		ExpiresAt: until, ForgetAt: until.Add(time.Minute),
 	}

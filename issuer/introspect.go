@@ -86,6 +86,7 @@ func (p *Provider) introspectAccess(ctx context.Context, o *object, c *Client, t
 		o.set("sid", s.Session)
 		o.num("auth_time", s.AuthTime) // RFC 9470 §6.2
 		o.set("acr", s.ACR)
+		o.raw(claimLimits, s.standing.Limits)
 	}
 	return nil
 }

@@ -47,8 +47,8 @@ func (p *Provider) mintAccess(m minting) ([]byte, *AccessToken, error) {
 	return token, nil, err
 }
 
-// accessClaims writes the claims of RFC 9068 §2.2, and ours: sid, and what the token came from
-// and is gone with: aid, the authorization, or akid, the API key.
+// accessClaims writes the claims of RFC 9068 §2.2, and ours: sid; what the token came from
+// and is gone with: aid, the authorization, or akid, the API key; and limits.
 func (p *Provider) accessClaims(o *object, m minting, jti string) {
 	o.str("iss", p.Issuer)
 	if key := m.client.Key; key != nil {
@@ -81,6 +81,7 @@ func (p *Provider) accessClaims(o *object, m minting, jti string) {
 	o.set("sid", m.a.SessionID)
 	m.a.appendAuthentication(o)
 	o.str("aid", m.a.ID)
+	o.raw(claimLimits, m.a.Limits)
 }
 
 // appendAuthentication writes when and how the person signed in.

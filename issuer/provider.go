@@ -72,6 +72,8 @@ type Login struct {
 	// Unproven says that the provider does not tell when the person proved it. AuthTime is
 	// ArrivedAt then, which satisfies nobody who asks how long ago it was.
 	Unproven bool
+	// Limits are what the provider says they may do, as one JSON object, or empty: the limits claim.
+	Limits string
 }
 
 // A Provider is the issuer's endpoints. It is safe for concurrent use.

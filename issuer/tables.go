@@ -59,6 +59,10 @@ var scopeClaims = []struct {
 // the order in which it is published. OpenID Connect Core §2, Front-Channel Logout §3 for sid; idp is ours.
 var idTokenClaims = []string{"iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "idp", "sid", "at_hash"}
 
+// claimLimits is what a provider said that the person may do, in access tokens, userinfo and
+// introspection. No scope asks for it: it is there if something was said.
+const claimLimits = "limits"
+
 var (
 	responseTypes    = []string{"code"}
 	responseModes    = []string{"query", "form_post"}
@@ -108,6 +112,9 @@ func Claims() []string {
 // IDTokenClaims returns the claims of an ID token that are about the sign-in and the token
 // itself, and not about the person.
 func IDTokenClaims() []string { return slices.Clone(idTokenClaims) }
+
+// OtherClaims returns the claims that neither a scope asks for nor an ID token has.
+func OtherClaims() []string { return []string{claimLimits} }
 
 // ResponseTypes returns what response_type may be.
 func ResponseTypes() []string { return slices.Clone(responseTypes) }

@@ -60,6 +60,7 @@ func (p *Provider) UserInfo(w http.ResponseWriter, r *http.Request) error {
 	if err := tell(o, &s.standing.Person, asked, scopes, registered); err != nil {
 		return err
 	}
+	o.raw(claimLimits, s.standing.Limits)
 	return answer(w, o)
 }
 

@@ -31,7 +31,7 @@ func (d outsideDoor) Arrive(ctx context.Context, brought issuer.Brought, life ti
 		return issuer.Arrived{}, notIn(err)
 	}
 	until := now.Add(life)
-	if who.ExpiresAt.Before(until) {
+	if !who.ExpiresAt.IsZero() && who.ExpiresAt.Before(until) {
 		until = who.ExpiresAt
 	}
 	x := accounts.Session{

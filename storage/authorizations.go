@@ -48,9 +48,9 @@ func (s issuing) answer(ctx context.Context, a issuer.Authorization, relied *iss
 		do(`INSERT INTO authorizations (id, client_id, account_id, session_id, scopes, audience, claims,
 				auth_time, acr, amr, nonce, offline, created_at, redirect_uri, challenge,
 				code_digest, code_expires_at, code_spent_at, seed, generation, rotated_at,
-				idle_until, expires_at, revoked_at, revoke_reason, forget_at, bought, idp)
+				idle_until, expires_at, revoked_at, revoke_reason, forget_at, bought, idp, limits)
 			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-				$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, '', $29
+				$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, '', $29, $30
 			WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $3 AND disabled_at = 0)
 			AND EXISTS (SELECT 1 FROM clients WHERE id = $2 AND disabled_at = 0)
 			AND EXISTS (SELECT 1 FROM sessions WHERE id = $4 AND account_id = $3 AND ended_at = 0 AND expires_at > $13)
@@ -60,7 +60,7 @@ func (s issuing) answer(ctx context.Context, a issuer.Authorization, relied *iss
 			a.AuthTime, a.ACR, a.AMR, a.Nonce, a.Offline, a.CreatedAt, a.RedirectURI, a.Challenge,
 			a.CodeDigest, a.CodeExpiresAt, a.CodeSpentAt, a.Seed, a.Generation, a.RotatedAt,
 			a.IdleUntil, a.ExpiresAt, a.RevokedAt, a.RevokeReason, a.ForgetAt,
-			relied != nil, given, a.IdP),
+			relied != nil, given, a.IdP, a.Limits),
 		// Which of the conditions it was, if it was one.
 		ask(into{&there}, `SELECT 1 FROM authorizations WHERE id = $1`, a.ID))
 	if relied != nil {
@@ -101,7 +101,7 @@ func (s issuing) Standing(ctx context.Context, id, jti string, now time.Time) (i
 		SELECT a.id, a.client_id, a.account_id, a.session_id, a.scopes, a.audience, a.claims,
 			a.auth_time, a.acr, a.amr, a.nonce, a.offline, a.created_at, a.redirect_uri, a.challenge,
 			a.code_digest, a.code_expires_at, a.code_spent_at, a.seed, a.generation, a.rotated_at,
-			a.idle_until, a.expires_at, a.revoked_at, a.revoke_reason, a.forget_at, a.idp,
+			a.idle_until, a.expires_at, a.revoked_at, a.revoke_reason, a.forget_at, a.idp, a.limits,
 			COALESCE(p.id, ''), COALESCE(p.email, ''), COALESCE(p.email_verified, FALSE), COALESCE(p.name, ''),
 			COALESCE(p.claims, ''), COALESCE(p.updated_at, 0),
 			c.id IS NULL OR c.disabled_at <> 0,
@@ -136,7 +136,7 @@ func (st *standing) columns() into {
 	return into{&a.ID, &a.ClientID, &a.AccountID, &a.SessionID, &a.Scopes, &a.Audience, &a.Claims,
 		&a.AuthTime, &a.ACR, &a.AMR, &a.Nonce, &a.Offline, &a.CreatedAt, &a.RedirectURI, &a.Challenge,
 		&a.CodeDigest, &a.CodeExpiresAt, &a.CodeSpentAt, &a.Seed, &a.Generation, &a.RotatedAt,
-		&a.IdleUntil, &a.ExpiresAt, &a.RevokedAt, &a.RevokeReason, &a.ForgetAt, &a.IdP,
+		&a.IdleUntil, &a.ExpiresAt, &a.RevokedAt, &a.RevokeReason, &a.ForgetAt, &a.IdP, &a.Limits,
 		&p.ID, &p.Email, &p.EmailVerified, &p.Name, &st.claims, &p.UpdatedAt,
 		&st.ClientGone, &st.PersonGone, &st.SessionEnded, &st.TokenRevoked}
 }

@@ -24,7 +24,7 @@ var everything = []table{
 	{"named_keys", "name", "sealed, created_at"},
 	{"accounts", "id", "email, email_key, email_verified, name, role, claims, password_hash, created_at, updated_at, disabled_at"},
 	{"sessions", "id", "account_id, digest, auth_time, amr, acr, created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason, " +
-		"provider_id, idp, proved_at"},
+		"provider_id, idp, proved_at, limits"},
 	{"providers", "id", "name, config, sealed, created_at, updated_at, disabled_at, event"},
 	{"identities", "provider_id, subject", "account_id, email, role, linked_at, used_at"},
 	{"upstream_tokens", "provider_id, subject", "account_id, sealed, scopes, expires_at, version, lease, kept_at"},
@@ -35,7 +35,7 @@ var everything = []table{
 	{"consents", "account_id, client_id", "scopes, granted_at, updated_at"},
 	{"authorizations", "id", "client_id, account_id, session_id, scopes, audience, claims, auth_time, acr, amr, nonce, offline, created_at, " +
 		"redirect_uri, challenge, code_digest, code_expires_at, code_spent_at, bought, seed, generation, rotated_at, idle_until, expires_at, " +
-		"revoked_at, revoke_reason, forget_at, idp"},
+		"revoked_at, revoke_reason, forget_at, idp, limits"},
 	{"access_tokens", "id", "digest, authorization_id, client_id, scopes, audience, issued_at, expires_at"},
 	{"revoked_tokens", "jti", "expires_at"},
 	{"revocations", "seq, kind, ref", "until, revoked"},

@@ -16,12 +16,12 @@ func (s people) StartSession(ctx context.Context, n accounts.Session, of account
 		lock(`SELECT 1 FROM accounts WHERE id = $1 FOR SHARE`, n.AccountID),
 		do(`INSERT INTO sessions (id, account_id, digest, auth_time, amr, acr,
 				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason,
-				provider_id, idp, proved_at)
-			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16
+				provider_id, idp, proved_at, limits)
+			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $18
 			WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $2 AND disabled_at = 0 AND password_hash = $17)`,
 			n.ID, n.AccountID, n.Digest, n.AuthTime, n.AMR, n.ACR,
 			n.CreatedAt, n.SeenAt, n.ExpiresAt, n.Address, n.UserAgent, n.EndedAt, n.EndReason,
-			n.ProviderID, n.IdP, n.ProvedAt, of.PasswordHash),
+			n.ProviderID, n.IdP, n.ProvedAt, of.PasswordHash, n.Limits),
 	}
 	if endID != "" {
 		verb = append(verb,
@@ -46,10 +46,10 @@ func (s people) StartSession(ctx context.Context, n accounts.Session, of account
 func (s people) RenewSession(ctx context.Context, n accounts.Session) error {
 	return s.db.try(ctx, accounts.ErrNotFound, do(`
 		UPDATE sessions SET digest = $3, auth_time = $4, amr = $5, acr = $6, seen_at = $7,
-			expires_at = $8, address = $9, user_agent = $10, provider_id = $11, idp = $12, proved_at = $13
+			expires_at = $8, address = $9, user_agent = $10, provider_id = $11, idp = $12, proved_at = $13, limits = $14
 		WHERE id = $1 AND account_id = $2 AND ended_at = 0`,
 		n.ID, n.AccountID, n.Digest, n.AuthTime, n.AMR, n.ACR, n.SeenAt,
-		n.ExpiresAt, n.Address, n.UserAgent, n.ProviderID, n.IdP, n.ProvedAt))
+		n.ExpiresAt, n.Address, n.UserAgent, n.ProviderID, n.IdP, n.ProvedAt, n.Limits))
 }
 
 // Session implements [accounts.Store].
@@ -59,7 +59,7 @@ func (s people) Session(ctx context.Context, id string) (accounts.Session, accou
 	found, err := s.db.get(ctx, append(sessionColumns(&n), accountColumns(&a)...), `
 		SELECT s.id, s.account_id, s.digest, s.auth_time, s.amr, s.acr,
 			s.created_at, s.seen_at, s.expires_at, s.address, s.user_agent, s.ended_at, s.end_reason,
-			s.provider_id, s.idp, s.proved_at,
+			s.provider_id, s.idp, s.proved_at, s.limits,
 			a.id, a.email, a.email_key, a.email_verified, a.name, a.role, a.claims,
 			a.password_hash, a.created_at, a.updated_at, a.disabled_at
 		FROM sessions s JOIN accounts a ON a.id = s.account_id
@@ -78,7 +78,7 @@ func (s people) Session(ctx context.Context, id string) (accounts.Session, accou
 func sessionColumns(n *accounts.Session) into {
 	return into{&n.ID, &n.AccountID, &n.Digest, &n.AuthTime, &n.AMR, &n.ACR,
 		&n.CreatedAt, &n.SeenAt, &n.ExpiresAt, &n.Address, &n.UserAgent, &n.EndedAt, &n.EndReason,
-		&n.ProviderID, &n.IdP, &n.ProvedAt}
+		&n.ProviderID, &n.IdP, &n.ProvedAt, &n.Limits}
 }
 
 // TouchSession implements [accounts.Store].
@@ -154,7 +154,7 @@ func (s people) Sessions(ctx context.Context, p accounts.Page, accountID string,
 		return all(ctx, s.db, sessionColumns, `
 			SELECT id, account_id, digest, auth_time, amr, acr,
 				created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason,
-				provider_id, idp, proved_at
+				provider_id, idp, proved_at, limits
 			FROM sessions
 			WHERE account_id = $1 AND id > $2 AND ended_at = 0 AND expires_at > $3
 			ORDER BY id LIMIT $4`,
@@ -163,7 +163,7 @@ func (s people) Sessions(ctx context.Context, p accounts.Page, accountID string,
 	return all(ctx, s.db, sessionColumns, `
 		SELECT id, account_id, digest, auth_time, amr, acr,
 			created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason,
-			provider_id, idp, proved_at
+			provider_id, idp, proved_at, limits
 		FROM sessions
 		WHERE id > $1 AND ended_at = 0 AND expires_at > $2
 		ORDER BY id LIMIT $3`,

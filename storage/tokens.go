@@ -34,7 +34,7 @@ func (s issuing) AccessToken(ctx context.Context, id string, now time.Time) (iss
 			COALESCE(a.code_digest, $3), COALESCE(a.code_expires_at, 0), COALESCE(a.code_spent_at, 0),
 			COALESCE(a.seed, $3), COALESCE(a.generation, 0), COALESCE(a.rotated_at, 0),
 			COALESCE(a.idle_until, 0), COALESCE(a.expires_at, 0), COALESCE(a.revoked_at, 0),
-			COALESCE(a.revoke_reason, ''), COALESCE(a.forget_at, 0), COALESCE(a.idp, ''),
+			COALESCE(a.revoke_reason, ''), COALESCE(a.forget_at, 0), COALESCE(a.idp, ''), COALESCE(a.limits, ''),
 			COALESCE(p.id, ''), COALESCE(p.email, ''), COALESCE(p.email_verified, FALSE), COALESCE(p.name, ''),
 			COALESCE(p.claims, ''), COALESCE(p.updated_at, 0),
 			c.id IS NULL OR c.disabled_at <> 0,

@@ -14,6 +14,7 @@ func LoginOf(x accounts.Session, a accounts.Account) issuer.Login {
 		ACR:       x.ACR,
 		AMR:       x.AMR,
 		IdP:       x.IdP,
+		Limits:    x.Limits,
 	}
 	if x.ProviderID == "" {
 		return login

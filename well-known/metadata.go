@@ -40,7 +40,7 @@ func describe(iss string) metadata {
 			JwksURI:               iss + issuer.PathJWKS,
 
 			ScopesSupported:               issuer.Scopes(),
-			ClaimsSupported:               append(issuer.Claims(), issuer.IDTokenClaims()...),
+			ClaimsSupported:               slices.Concat(issuer.Claims(), issuer.IDTokenClaims(), issuer.OtherClaims()),
 			ClaimTypesSupported:           []string{"normal"}, // OpenID Connect Core §5.6
 			ClaimsParameterSupported:      true,
 			ResponseTypesSupported:        issuer.ResponseTypes(),

@@ -46,7 +46,7 @@ func TestDiscoveryListsExactlyWhatTheTablesHold(t *testing.T) {
 	for _, scope := range issuer.Scopes() {
 		claims = append(claims, issuer.ScopeClaims(scope)...)
 	}
-	claims = append(claims, "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "idp", "sid", "at_hash")
+	claims = append(claims, "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "idp", "sid", "at_hash", "limits")
 	for name, want := range map[string][]string{
 		"scopes_supported":                                         issuer.Scopes(),
 		"claims_supported":                                         claims,

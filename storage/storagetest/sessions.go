@@ -36,7 +36,7 @@ func sessionsLiveAndEnd(t *testing.T, w *world) {
 	renewed := next
 	renewed.Digest, renewed.AuthTime, renewed.AMR, renewed.ACR = secret.Bytes(32), w.now.Add(time.Hour), []string{"hwk"}, "urn:example:3"
 	renewed.SeenAt, renewed.ExpiresAt, renewed.Address, renewed.UserAgent = w.now.Add(time.Hour), w.now.Add(48*time.Hour), "192.0.2.1", "other"
-	renewed.ProviderID, renewed.IdP, renewed.ProvedAt = "prv_2", "other", w.now.Add(time.Minute)
+	renewed.ProviderID, renewed.IdP, renewed.ProvedAt, renewed.Limits = "prv_2", "other", w.now.Add(time.Minute), ""
 	w.must(w.people.RenewSession(w.ctx, renewed))
 	w.same(renewed, w.sessionNow(next.ID))
 	stranger := renewed

@@ -65,7 +65,7 @@ func (w *world) session(a accounts.Account) accounts.Session {
 func (w *world) newSession(a accounts.Account) accounts.Session {
 	return accounts.Session{
 		ID: secret.NewID("ses"), AccountID: a.ID, Digest: secret.Bytes(32), AuthTime: w.now.Add(-time.Second),
-		AMR: []string{"pwd", "otp"}, ACR: "urn:example:2", ProviderID: "prv_1", IdP: "corp", ProvedAt: w.now.Add(-time.Hour), CreatedAt: w.now, SeenAt: w.now, ExpiresAt: w.now.Add(30 * 24 * time.Hour),
+		AMR: []string{"pwd", "otp"}, ACR: "urn:example:2", ProviderID: "prv_1", IdP: "corp", ProvedAt: w.now.Add(-time.Hour), Limits: `{"messages":10}`, CreatedAt: w.now, SeenAt: w.now, ExpiresAt: w.now.Add(30 * 24 * time.Hour),
 		Address: "2001:db8::1", UserAgent: "Mozilla/5.0 (story)",
 	}
 }
@@ -99,7 +99,7 @@ func (w *world) request() allowed {
 	x.auth = issuer.Authorization{
 		ID: secret.NewID(""), ClientID: x.client.ID, AccountID: x.account.ID, SessionID: x.session.ID,
 		Scopes: []string{"openid", "email"}, Audience: []string{"https://api.example"}, Claims: `{"userinfo":{"email":null}}`,
-		AuthTime: w.now.Add(-time.Minute), ACR: "urn:example:1", AMR: []string{"pwd"}, IdP: "corp", Nonce: "n-0S6_WzA2Mj",
+		AuthTime: w.now.Add(-time.Minute), ACR: "urn:example:1", AMR: []string{"pwd"}, IdP: "corp", Limits: `{"messages":20}`, Nonce: "n-0S6_WzA2Mj",
 		CreatedAt: w.now, RedirectURI: "https://shop.example/cb", Challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
 		CodeDigest: secret.Bytes(32), CodeExpiresAt: w.now.Add(time.Minute),
 		ExpiresAt: w.now.Add(time.Hour), ForgetAt: w.now.Add(2 * time.Hour),
