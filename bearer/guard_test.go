@@ -345,6 +345,7 @@ func TestCookiesAndOtherSites(t *testing.T) {
 		{"RFC 6455 10.2, a socket of nowhere", []string{"GET /", cookie, upgrade}, 403},
 		{"RFC 6455 10.2, a socket of two origins", []string{"GET /", cookie, upgrade, "Origin: https://api.example", "Origin: https://evil.example"}, 403},
 		{"RFC 6455 4.1, WebSocket in a list", []string{"GET /", cookie, "Upgrade: x, WebSocket", "Origin: https://evil.example"}, 403},
+		{"RFC 6455 4.1, WebSocket, and a proxy took Upgrade away", []string{"GET /", cookie, "Sec-WebSocket-Version: 13", "Origin: https://evil.example"}, 403},
 		{"a socket with a token", []string{"GET /", "Authorization: Bearer " + d.token, upgrade}, 200},
 		{"a socket with nothing", []string{"GET /", upgrade}, 401},
 	} {

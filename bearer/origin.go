@@ -26,9 +26,11 @@ func (g *Guard) checkOrigin(r *http.Request) error {
 }
 
 // isWebSocket says whether the request asks for another protocol: RFC 6455 §4.1, or RFC 8441
-// §4 over HTTP/2. Any Upgrade counts, so that a list or an odd case does not slip through.
+// §4 over HTTP/2. Any Upgrade counts, so that a list or an odd case does not slip through. A proxy
+// that asks about a request takes Upgrade away, which is about its connection, and leaves the
+// version, without which no browser opens a socket.
 func isWebSocket(r *http.Request) bool {
-	return r.Header.Get("Upgrade") != "" || r.Method == http.MethodConnect
+	return r.Header.Get("Upgrade") != "" || r.Header["Sec-Websocket-Version"] != nil || r.Method == http.MethodConnect
 }
 
 func (g *Guard) ownOrigin(r *http.Request) bool {

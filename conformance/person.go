@@ -95,6 +95,20 @@ func (p *Person) Clone(address string) *Person {
 	return q
 }
 
+// Cookies is what this browser would send to an address, as one Cookie field.
+func (p *Person) Cookies(address string) string {
+	p.t.Helper()
+	to, err := url.Parse(address)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var pairs []string
+	for _, c := range p.http.Jar.Cookies(to) {
+		pairs = append(pairs, c.Name+"="+c.Value)
+	}
+	return strings.Join(pairs, "; ")
+}
+
 type via struct {
 	to   *Server
 	next http.RoundTripper

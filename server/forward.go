@@ -28,15 +28,26 @@ const (
 	headerToken      = "X-Auth-Token"      // the same as a JWT, for the audience that was asked for
 )
 
-// What the proxy says about the request that it has. The first that is there counts; a method is
-// believed only from a proxy that is trusted, or on this machine.
+// How proxies tell about the request that they have. Who asks below pathVerify, as Envoy does,
+// asks with its method, path and query.
+//
+// A method is believed only from a proxy that is trusted, or on this machine, and only if all
+// that is said is the same: a proxy sets its own field, and passes those of the others on as the
+// client sent them.
 var (
-	originalAddress = []string{"X-Original-Uri", "X-Original-Url", "X-Forwarded-Uri"}
-	originalMethod  = []string{"X-Original-Method", "X-Forwarded-Method"}
+	originalAddress = []string{
+		"X-Original-Uri",  // nginx
+		"X-Original-Url",  // nginx for Kubernetes
+		"X-Forwarded-Uri", // Caddy, Traefik
+	}
+	originalMethod = []string{
+		"X-Original-Method",  // nginx
+		"X-Forwarded-Method", // Caddy, Traefik
+	}
 )
 
-// What a proxy wants that passes on the path and query of the request itself, as Envoy does: then
-// they are the client's, and nothing in them says what to ask for.
+// What a proxy wants that asks below pathVerify: there the query is the client's, and nothing in
+// it says what to ask for.
 const (
 	wantScope    = "X-Auth-Want-Scope"
 	wantAudience = "X-Auth-Want-Audience"
@@ -113,22 +124,36 @@ func (s *Server) checkOriginal(r *http.Request) error {
 // another site may have had the browser send its cookie. If nobody says which that was, it is
 // as if there was no cookie: a GET of the proxy may have been anything.
 func (s *Server) asOriginal(r *http.Request) *http.Request {
-	said := ""
-	if from := remote(r); from.IsLoopback() || s.proxies.trust(from) {
-		for _, name := range originalMethod {
-			if said == "" {
-				said = r.Header.Get(name)
-			}
-		}
-	}
 	original := *r
-	original.Method = said
-	if said == "" {
+	original.Method = s.methodOfOriginal(r)
+	if original.Method == "" {
 		original.Header = r.Header.Clone()
 		original.Header.Del("Cookie")
 		original.Method = r.Method
 	}
 	return &original
+}
+
+// methodOfOriginal is empty if it is not known.
+func (s *Server) methodOfOriginal(r *http.Request) string {
+	if from := remote(r); !from.IsLoopback() && !s.proxies.trust(from) {
+		return ""
+	}
+	said := ""
+	if r.URL.Path != pathVerify {
+		said = r.Method
+	}
+	for _, name := range originalMethod {
+		for _, method := range r.Header[name] {
+			switch {
+			case said == "":
+				said = method
+			case said != method:
+				return ""
+			}
+		}
+	}
+	return said
 }
 
 // vouchers is what is remembered of who may pass: for the same credential and audience a new

@@ -176,6 +176,10 @@ func TestForwardAuth(t *testing.T) {
 			{"over TLS, as the proxy says", []string{get, auth, "X-Forwarded-Proto: https", "X-Forwarded-For: 203.0.113.9"}, "api-key " + service},
 			{"this machine needs no TLS", []string{get, auth, "From: 127.0.0.1"}, "api-key " + service},
 
+			{"Envoy, a session, with the method of the request itself", []string{"GET /auth/verify/docs", browser}, "session " + person},
+			{"Caddy and Traefik, a session", []string{get, browser, "X-Forwarded-Method: GET"}, "session " + person},
+			{"two proxies that say the same", []string{get, browser, "X-Original-Method: GET", "X-Forwarded-Method: GET"}, "session " + person},
+
 			{"nothing", []string{get}, "401 unauthenticated"},
 			{"RFC 9068 4, a JWT for another service", []string{read, "Authorization: Bearer " + jwt}, "401 invalid_credential"},
 			{"RFC 9068 4, a JWT for the issuer", []string{forDocs, "Authorization: Bearer " + own}, "401 invalid_credential"},
@@ -194,6 +198,12 @@ func TestForwardAuth(t *testing.T) {
 			{"a session, and a stranger says what for", []string{get, browser, "X-Original-Method: GET", "From: 192.0.2.1"}, "401 unauthenticated"},
 			{"a session, sent by a page of another site", []string{get, browser, "X-Forwarded-Method: POST", "Sec-Fetch-Site: same-site"}, "403 cross_origin"},
 			{"RFC 6455 10.2, a session and a socket of another site", []string{get, browser, "X-Original-Method: GET", "Upgrade: websocket", "Origin: https://evil.example"}, "403 cross_origin"},
+			{"RFC 6455 10.2, the same where the proxy took Upgrade away", []string{get, browser, "X-Forwarded-Method: GET", "Sec-WebSocket-Version: 13", "Origin: https://evil.example"}, "403 cross_origin"},
+			{"a session, and the client says what for", []string{get, browser, "X-Original-Method: GET", "X-Forwarded-Method: POST", "Sec-Fetch-Site: cross-site"}, "401 unauthenticated"},
+			{"a session, and the client says it again", []string{get, browser, "X-Forwarded-Method: GET", "X-Forwarded-Method: POST"}, "401 unauthenticated"},
+			{"Envoy, a session, sent by a page of another site", []string{"POST /auth/verify/docs", browser, "Sec-Fetch-Site: cross-site"}, "403 cross_origin"},
+			{"Envoy, the same, and the client says what for", []string{"POST /auth/verify/docs", browser, "Sec-Fetch-Site: cross-site", "X-Original-Method: GET"}, "401 unauthenticated"},
+			{"Envoy, a session, and a stranger asks", []string{"GET /auth/verify/docs", browser, "From: 192.0.2.1"}, "401 unauthenticated"},
 			{"a wish that is none", []string{"GET /auth/verify?scopes=docs:read", auth}, "400 invalid_request"},
 			{"a wish that is repeated", []string{"GET /auth/verify?scope=a&scope=b", auth}, "400 invalid_request"},
 			{"a wish with quotes", []string{"GET /auth/verify?scope=%22", auth}, "400 invalid_request"},
