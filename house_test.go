@@ -19,6 +19,7 @@ var may = [][]string{
 	{"internal/secret"},
 	{"internal/fetch"},
 	{"internal/nearest"},
+	{"internal/journal"},
 	{"bearer"}, // other Go services import it: it drags nothing along
 	{"keys", "internal/secret"},
 	{"upstream", "internal/secret", "internal/fetch", "bearer"},
@@ -32,7 +33,7 @@ var may = [][]string{
 	{"web", "internal/secret", "bearer", "upstream", "accounts", "apikeys", "issuer"},
 	{"admin", "internal/nearest", "internal/secret", "bearer", "keys", "upstream", "accounts", "apikeys", "issuer", "revocations"},
 	{"server", "internal/secret", "internal/fetch", "bearer", "keys", "upstream", "accounts", "apikeys", "issuer", "revocations", "well-known", "storage", "web", "admin"},
-	{"cmd/mintmark", "internal/nearest", "internal/secret", "keys", "upstream", "storage", "server"},
+	{"cmd/mintmark", "internal/nearest", "internal/journal", "internal/secret", "keys", "upstream", "storage", "server"},
 	{"conformance", "internal/secret", "storage", "storage/storagetest", "server"},
 	{"conformance/browser", "conformance", "storage", "storage/storagetest", "server"},
 	{"conformance/clients", "conformance", "storage/storagetest"},

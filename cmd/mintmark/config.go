@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"mintmark/internal/journal"
 	"mintmark/internal/secret"
 	"mintmark/server"
 )
@@ -20,6 +21,7 @@ type setting struct {
 	server.Config
 	previous  [][]byte // master keys that only open
 	logLevel  slog.Level
+	journal   *journal.Writer // behind Log
 	logFormat string
 }
 
@@ -229,20 +231,11 @@ func parseDuration(v string) (time.Duration, error) {
 	return d + more, nil
 }
 
-// logger returns the log that the configuration asks for. Whatever a line is about, an attribute
-// with one of these names is a secret that somebody forgot.
+// logger returns the log that the configuration asks for.
 func (s *setting) logger(to *os.File) *slog.Logger {
-	options := &slog.HandlerOptions{Level: s.logLevel, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
-		switch strings.ToLower(a.Key) {
-		case "authorization", "cookie", "token", "secret", "password", "client_secret", "client_assertion", "code_verifier":
-			return slog.String(a.Key, "[redacted]")
-		}
-		return a
-	}}
 	info, err := to.Stat()
 	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
-	if s.logFormat == "text" || s.logFormat != "json" && terminal {
-		return slog.New(slog.NewTextHandler(to, options))
-	}
-	return slog.New(slog.NewJSONHandler(to, options))
+	inText := s.logFormat == "text" || s.logFormat != "json" && terminal
+	s.journal = journal.NewWriter(to)
+	return slog.New(journal.NewHandler(s.journal, s.logLevel, !inText))
 }

@@ -121,7 +121,7 @@ func runIn(ctx context.Context, out io.Writer, f folder, s *setting, listening s
 		return fmt.Errorf("dev.json can not be written: %w", err)
 	}
 	block(out, f, a, link)
-	return runWithRoom(ctx, srv)
+	return runWithRoom(ctx, s, srv)
 }
 
 // devBlock tells a person at a terminal what to do next. The set-up link is the only secret in it,

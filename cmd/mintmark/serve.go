@@ -88,7 +88,7 @@ func serveAlone(ctx context.Context, out io.Writer, s *setting, listening string
 	}
 	defer srv.Close()
 	serveBlock(out, s, listening)
-	return runWithRoom(ctx, srv)
+	return runWithRoom(ctx, s, srv)
 }
 
 // lockAll takes the data folder and the folder of an SQLite database, so that no second server

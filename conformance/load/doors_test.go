@@ -27,12 +27,16 @@ func (s *target) doors() []operation {
 	}
 }
 
-// BenchmarkDoors measures what is asked about API keys against the least that a server could do, in
-// turn, so that what else the machine does counts for both.
-func BenchmarkDoors(b *testing.B) {
+// BenchmarkAgainstTheLeast measures the documents, and what is asked about API keys, against the
+// least that a server could do, in turn, so that what else the machine does counts for both.
+func BenchmarkAgainstTheLeast(b *testing.B) {
 	least := startLeast(b)
 	s := start(b, "sqlite:"+b.TempDir()+"/mintmark.db")
-	for _, one := range s.doors() {
+	documents := []operation{
+		{"JWKS", s.get("/.well-known/jwks.json")},
+		{"discovery", s.get("/.well-known/openid-configuration")},
+	}
+	for _, one := range append(documents, s.doors()...) {
 		b.Run(one.name, func(b *testing.B) { s.against(b, one.prepare, least, least.get("/document")) })
 	}
 }
@@ -63,13 +67,17 @@ func (s *target) against(b *testing.B, prepare func(*visit) func() error, other 
 		return time.Since(begin)
 	}
 	var ratios, rates []float64
+	used, usedOther := -s.cpu(), -other.cpu()
 	for b.Loop() {
 		a, c := run(&mine), run(&others)
 		ratios, rates = append(ratios, c.Seconds()/a.Seconds()), append(rates, turn/a.Seconds())
 	}
+	used, usedOther = used+s.cpu(), usedOther+other.cpu()
 	slices.Sort(ratios)
 	slices.Sort(rates)
 	b.ReportMetric(ratios[len(ratios)/2], "of-least")
 	b.ReportMetric(rates[len(rates)/2], "ops/s")
+	b.ReportMetric(float64(used.Microseconds())/float64(turn*len(ratios)), "server-µs/op")
+	b.ReportMetric(float64(usedOther.Microseconds())/float64(turn*len(ratios)), "least-µs/op")
 	b.ReportMetric(0, "ns/op")
 }
