@@ -56,12 +56,15 @@ func (a attempt) account() string {
 	return a.key
 }
 
-// network is where the attempt comes from: an IPv4 address, or the /64 that an IPv6 host has
-// to itself. What can't be read is one network.
-func (a attempt) network() string {
-	ip, err := netip.ParseAddr(a.address)
+// network is where the attempt comes from.
+func (a attempt) network() string { return Network(a.address) }
+
+// Network is what limits count by that are for where somebody is: an IPv4 address, or the /64 that
+// an IPv6 host has to itself. What can't be read is one network.
+func Network(address string) string {
+	ip, err := netip.ParseAddr(address)
 	if err != nil {
-		both, err := netip.ParseAddrPort(a.address)
+		both, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return "unknown"
 		}

@@ -75,7 +75,7 @@ func translate(ctx context.Context, err error) *refusal {
 		return f
 	}
 	if e, ok := errors.AsType[*web.Refusal](err); ok {
-		return &refusal{status: e.Status, code: e.Code, title: e.Title, text: e.Text, page: e}
+		return &refusal{status: e.Status, code: e.Code, title: e.Title, text: e.Text, retry: e.RetryAfter, page: e}
 	}
 	if e, ok := errors.AsType[*issuer.Error](err); ok {
 		return inOAuth(e)

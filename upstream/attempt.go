@@ -70,7 +70,7 @@ func (g *Registry) cookiePrefix() string {
 }
 
 // keep gives the browser an attempt.
-func (g *Registry) keep(w http.ResponseWriter, r *http.Request, state string, a *attempt, formPost bool) error {
+func (g *Registry) keep(w http.ResponseWriter, r *http.Request, state string, a *attempt) error {
 	plain, err := json.Marshal(a)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (g *Registry) keep(w http.ResponseWriter, r *http.Request, state string, a 
 		if i == 0 {
 			value = strconv.Itoa(len(pieces)) + value
 		}
-		g.setCookie(w, g.cookieName(state, i), value, int(attemptAge/time.Second), formPost)
+		g.setCookie(w, g.cookieName(state, i), value, int(attemptAge/time.Second))
 	}
 	return nil
 }
@@ -104,16 +104,9 @@ func (g *Registry) cookieName(state string, piece int) string {
 	return name
 }
 
-// setCookie sets a cookie, or takes it away.
-//
-// An answer that comes by POST comes from the provider's site, and only cookies with SameSite=None
-// come with it. All others are for the site's own links: Lax.
-func (g *Registry) setCookie(w http.ResponseWriter, name, value string, maxAge int, formPost bool) {
-	c := &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: g.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode}
-	if formPost && g.secure { // browsers take None only with Secure
-		c.SameSite = http.SameSiteNoneMode
-	}
-	http.SetCookie(w, c)
+// setCookie sets a cookie, or takes it away. It comes when the browser goes here, from wherever: Lax.
+func (g *Registry) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
+	http.SetCookie(w, &http.Cookie{Name: name, Value: value, Path: "/", MaxAge: maxAge, Secure: g.secure, HttpOnly: true, SameSite: http.SameSiteLaxMode})
 }
 
 // open returns the attempt that a browser kept under a state, or false. It is not spent by that.
@@ -150,10 +143,10 @@ func (g *Registry) open(r *http.Request, state string) (*attempt, bool) {
 }
 
 // forget takes an attempt's cookies away.
-func (g *Registry) forget(w http.ResponseWriter, r *http.Request, state string, formPost bool) {
+func (g *Registry) forget(w http.ResponseWriter, r *http.Request, state string) {
 	for i := range maxPieces {
 		if name := g.cookieName(state, i); i == 0 || len(r.CookiesNamed(name)) > 0 {
-			g.setCookie(w, name, "", -1, formPost)
+			g.setCookie(w, name, "", -1)
 		}
 	}
 }
@@ -184,7 +177,7 @@ func (g *Registry) sweep(w http.ResponseWriter, r *http.Request, added int) {
 			continue
 		}
 		for _, name := range names[id] {
-			g.setCookie(w, name, "", -1, false)
+			g.setCookie(w, name, "", -1)
 		}
 	}
 }

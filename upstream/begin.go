@@ -65,7 +65,7 @@ func (g *Registry) Begin(w http.ResponseWriter, r *http.Request, name string, to
 	if err != nil {
 		return "", err
 	}
-	if err := g.keep(w, r, state, a, kinds[p.Kind].formPost); err != nil {
+	if err := g.keep(w, r, state, a); err != nil {
 		return "", err
 	}
 	return address, nil

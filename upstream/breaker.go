@@ -33,33 +33,40 @@ const (
 )
 
 // A breaker stands before one provider. It lets a few in at a time. After five in a row who got
-// no answer it lets nobody in, for five seconds; then one, who finds out: if it is still
-// silent, the pause is twice as long, up to a minute.
+// no answer, if a question of our own gets none either, it lets nobody in, for five seconds; then
+// one, who finds out: if it is still silent, to us too, the pause is twice as long, up to a minute.
 //
 // Only silence counts. What a person can cause, such as a code that the provider refuses, must
-// not keep the others out. Its clock is the wall's: how long a failure took matters too.
+// not keep the others out. And a person can cause silence: a firewall before a provider drops
+// the connection of a code that looks like an attack. Hence the question of our own. Its clock is
+// the wall's: how long a failure took matters too.
 type breaker struct {
 	name  string
 	log   *slog.Logger
 	slots chan struct{}
+	// ask asks the provider something in which nothing comes from a person. It is called by itself,
+	// once at a time. Nil: silence towards people is enough.
+	ask func() outcome
 
 	mu       sync.Mutex
-	failures int
-	until    time.Time // closed to all before, if there were enough failures
+	failures int       // in a row
+	shut     bool      // the provider is left alone
+	until    time.Time // if shut: nobody is let in before
 	pause    time.Duration
-	probing  bool
+	probing  bool // somebody finds out whether it answers again
+	asking   bool // ask is running
 	waiting  int
 }
 
-func newBreaker(name string, log *slog.Logger) *breaker {
-	return &breaker{name: name, log: log, slots: make(chan struct{}, inFlight)}
+func newBreaker(name string, log *slog.Logger, ask func() outcome) *breaker {
+	return &breaker{name: name, log: log, ask: ask, slots: make(chan struct{}, inFlight)}
 }
 
 // open says whether the provider is left alone now.
 func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.failures >= tolerance && (b.probing || time.Now().Before(b.until))
+	return b.shut && (b.probing || time.Now().Before(b.until))
 }
 
 // enter lets a caller in, or returns errAway or errBusy. Who got in calls leave, once.
@@ -87,7 +94,7 @@ func (b *breaker) admit() (probe bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
-	case b.failures < tolerance:
+	case !b.shut:
 		return false, nil
 	case b.probing || time.Now().Before(b.until):
 		return false, errAway
@@ -133,22 +140,54 @@ func (b *breaker) seat(ctx context.Context) error {
 func (b *breaker) release(probe bool, o outcome) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if probe {
-		b.probing = false
+	if o != silent {
+		b.probing = b.probing && !probe
+		if o == answered {
+			b.answers()
+		}
+		return
 	}
+	b.failures++
+	switch {
+	case !probe && (b.shut || b.failures < tolerance):
+		// Those who were inside when it was shut don't make the pause longer.
+	case b.ask == nil:
+		b.probing = b.probing && !probe
+		b.leaveAlone()
+	case !b.asking:
+		b.asking = true
+		go b.makeSure(probe)
+	}
+}
+
+// makeSure asks by itself whether the provider is silent. Meanwhile who is let in is as it was: who
+// would find out is still busy with it.
+func (b *breaker) makeSure(probe bool) {
+	o := b.ask()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.asking = false
+	b.probing = b.probing && !probe
 	switch {
 	case o == answered:
-		if b.failures >= tolerance {
-			b.log.Info("a provider of sign-in answers again", "provider", b.name)
-		}
-		b.failures, b.pause = 0, 0
-	case o == silent:
-		b.failures++
-		if b.failures != tolerance && !probe {
-			return // those who were inside when it was closed don't make the pause longer
-		}
-		b.pause = min(max(2*b.pause, firstPause), mostPause)
-		b.until = time.Now().Add(b.pause)
-		b.log.Warn("a provider of sign-in does not answer", "provider", b.name, "failures", b.failures, "pause", b.pause)
+		b.answers()
+	case b.failures > 0: // otherwise it has answered somebody meanwhile
+		b.leaveAlone()
 	}
+}
+
+// answers lets everybody in.
+func (b *breaker) answers() {
+	if b.shut {
+		b.log.Info("a provider of sign-in answers again", "provider", b.name)
+	}
+	b.failures, b.pause, b.shut = 0, 0, false
+}
+
+// leaveAlone lets nobody in for a while.
+func (b *breaker) leaveAlone() {
+	b.pause = min(max(2*b.pause, firstPause), mostPause)
+	b.until = time.Now().Add(b.pause)
+	b.shut = true
+	b.log.Warn("a provider of sign-in does not answer", "provider", b.name, "failures", b.failures, "pause", b.pause)
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-func newTestBreaker() *breaker { return newBreaker("op", slog.New(slog.DiscardHandler)) }
+func newTestBreaker() *breaker { return newBreaker("op", slog.New(slog.DiscardHandler), nil) }
 
 // try passes the breaker and reports an outcome after a while.
 func (b *breaker) try(t *testing.T, o outcome, takes time.Duration) error {
@@ -198,13 +198,86 @@ func TestWhoWouldFindOutAndGetsNoPlaceLetsTheNextOneTry(t *testing.T) {
 			go b.try(t, silent, time.Minute)
 		}
 		synctest.Wait()
-		b.failures, b.until = tolerance, time.Now()
+		b.failures, b.shut, b.until = tolerance, true, time.Now()
 		if err := b.try(t, answered, 0); err != errBusy {
 			t.Fatal(err)
 		}
 		time.Sleep(2 * time.Minute)
 		if err := b.try(t, answered, 0); err != nil {
 			t.Errorf("nobody finds out any more: %v", err)
+		}
+	})
+}
+
+// A stranger can make a provider silent towards the stranger: a firewall before it drops what looks
+// like an attack. Nobody else is kept out for it.
+func TestSilenceTowardsAStrangerLeavesNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBreaker()
+		asked, says := 0, answered
+		b.ask = func() outcome {
+			asked++
+			time.Sleep(time.Second)
+			return says
+		}
+		for range 10 * tolerance {
+			if err := b.try(t, silent, 100*time.Millisecond); err != nil {
+				t.Fatalf("after %d questions: %v", asked, err)
+			}
+		}
+		synctest.Wait()
+		if b.open() || asked == 0 {
+			t.Errorf("open: %v, after %d questions of ours", b.open(), asked)
+		}
+		time.Sleep(time.Minute)
+
+		// If it is silent to us as well, it is left alone; and who finds out and is alone in getting no
+		// answer lets everybody in again.
+		says, asked = silent, 0
+		for range tolerance {
+			if err := b.try(t, silent, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if b.open() {
+			t.Error("it is left alone before we know")
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if !b.open() || asked != 1 {
+			t.Fatalf("open: %v, after %d questions of ours", b.open(), asked)
+		}
+		time.Sleep(firstPause)
+		says = answered
+		if err := b.try(t, silent, 0); err != nil {
+			t.Fatalf("nobody may find out: %v", err)
+		}
+		synctest.Wait()
+		if err := b.try(t, silent, 0); err != errAway {
+			t.Errorf("a second one finds out at the same time: %v", err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if b.open() || b.failures != 0 || b.probing || b.asking {
+			t.Errorf("it answers us, and is left alone: %+v", b.failures)
+		}
+	})
+}
+
+func TestAnAnswerWhileWeAskKeepsItOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBreaker()
+		b.ask = func() outcome { time.Sleep(time.Second); return silent }
+		for range tolerance {
+			b.try(t, silent, 0)
+		}
+		if err := b.try(t, answered, 0); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if b.open() {
+			t.Error("it answered somebody, and is left alone")
 		}
 	})
 }

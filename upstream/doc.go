@@ -19,7 +19,7 @@
 //   - provider.go is a provider as it is stored; kind.go the table of the kinds, which is what
 //     their documentation says; store.go what must be remembered.
 //   - begin.go and finish.go are the two halves of a sign-in; attempt.go is what the cookie
-//     keeps between them.
+//     keeps between them, and posted.go how an answer by POST becomes one that brings cookies.
 //   - idtoken.go is the list of everything that an ID token must satisfy, with sections.
 //   - refusal.go is everything that is refused, and the words for it.
 package upstream

@@ -3,7 +3,6 @@ package upstream
 import (
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,8 +17,9 @@ const (
 	maxCode     = 4 << 10
 )
 
-// Finish answers the provider's callback, by GET or by POST: it returns who has arrived, and
-// what for. It takes the cookie away. An error is a [*Refusal], or ours.
+// Finish answers the provider's callback, by GET: it returns who has arrived, and what for. What
+// came by POST comes by GET after [Registry.Posted]. It takes the cookie away. An error is a
+// [*Refusal], or ours.
 //
 // The order is what keeps a stranger from making us do anything: the browser must have begun
 // this, with this provider; it is spent; only then the provider is spoken to. A refusal
@@ -32,7 +32,7 @@ func (g *Registry) Finish(w http.ResponseWriter, r *http.Request, name string, n
 	if err != nil {
 		return Identity{}, Purpose{}, err
 	}
-	answer, err := readCallback(r, kinds[p.Kind].formPost)
+	answer, err := g.readCallback(r, &p)
 	if err != nil {
 		return Identity{}, Purpose{}, refuse("bad_callback", &p, err)
 	}
@@ -53,8 +53,9 @@ func (g *Registry) Finish(w http.ResponseWriter, r *http.Request, name string, n
 		return Identity{}, a.Purpose, err
 	}
 	var who Identity
-	t := &talk{connection: c, ctx: r.Context(), p: &p, now: now}
+	t, tried := &talk{connection: c, ctx: r.Context(), p: &p, now: now}, false
 	err = t.bounded(func() error {
+		tried = true
 		// RFC 6749 §10.12 and RFC 9700 §4.7.1: "one-time use". Of two browsers, windows or attackers
 		// with the same cookie, one gets on.
 		err := g.Store.SpendState(t.ctx, digest(state), a.begun().Add(attemptAge+time.Minute))
@@ -64,10 +65,15 @@ func (g *Registry) Finish(w http.ResponseWriter, r *http.Request, name string, n
 		if err != nil {
 			return fmt.Errorf("spending a state: %w", err)
 		}
-		g.forget(w, r, state, kinds[p.Kind].formPost)
+		g.forget(w, r, state)
 		who, err = g.finish(t, a, answer)
 		return err
 	})
+	if e, ok := errors.AsType[*Refusal](err); ok && tried {
+		mine := *e // the table's, or that of all who wait for the same answer
+		mine.Counts = true
+		err = &mine
+	}
 	return who, a.Purpose, err
 }
 
@@ -166,37 +172,4 @@ func (t *talk) declined(code string) *Refusal {
 		return t.refuse(known, cause)
 	}
 	return t.refuse("provider_error", cause)
-}
-
-// readCallback returns the parameters of a callback, each at most once: RFC 6749 §3.1. They come in
-// the one way that was asked for.
-func readCallback(r *http.Request, formPost bool) (url.Values, error) {
-	text := r.URL.RawQuery
-	switch {
-	case formPost && r.Method != http.MethodPost, !formPost && r.Method != http.MethodGet:
-		return nil, fmt.Errorf("it came by %s", r.Method)
-	case formPost:
-		kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-		if err != nil || kind != "application/x-www-form-urlencoded" {
-			return nil, errors.New("it is not a form")
-		}
-		body, err := readAll(r.Body, maxCallback)
-		if err != nil {
-			return nil, err
-		}
-		text = string(body)
-	}
-	if len(text) > maxCallback {
-		return nil, errors.New("it is too long")
-	}
-	q, err := url.ParseQuery(text)
-	if err != nil {
-		return nil, err
-	}
-	for name, values := range q {
-		if len(values) > 1 {
-			return nil, fmt.Errorf("%.60q is there more than once", name)
-		}
-	}
-	return q, nil
 }

@@ -188,7 +188,7 @@ func FuzzCookie(f *testing.F) {
 	}
 	state := newState()
 	rec := httptest.NewRecorder()
-	if err := g.keep(rec, httptest.NewRequest("GET", "/", nil), state, &attempt{Provider: "prv_1"}, false); err != nil {
+	if err := g.keep(rec, httptest.NewRequest("GET", "/", nil), state, &attempt{Provider: "prv_1"}); err != nil {
 		f.Fatal(err)
 	}
 	good := rec.Result().Cookies()[0].Value

@@ -9,7 +9,10 @@ type Refusal struct {
 	Words string // what is wrong and what to do, for people
 	// Provider is the name of the provider, if it is known.
 	Provider string
-	cause    error
+	// Counts says that it had a cost: a state was spent on it, and the provider may have been asked.
+	// It is to be held against the address that it came from.
+	Counts bool
+	cause  error
 }
 
 // Error returns the refusal with its cause: for the log, never for strangers.

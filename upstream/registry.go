@@ -56,6 +56,9 @@ type Registry struct {
 	age       uint64     // grows with Forget, so that what was being read meanwhile is not kept
 	// connections are by the id of the provider.
 	connections map[string]*connection
+	// running is over with [Registry.Close].
+	running context.Context
+	stop    context.CancelFunc
 }
 
 // listAge is how old the list may be that the sign-in page shows and that Begin goes by. Finish reads
@@ -79,7 +82,9 @@ func New(c Config) (*Registry, error) {
 	if c.Store == nil || c.Sealer == nil || c.StateKey == [32]byte{} {
 		return nil, errors.New("upstream: Store, Sealer and StateKey have no default")
 	}
-	return &Registry{Config: c, secure: u.Scheme == "https", connections: map[string]*connection{}}, nil
+	g := &Registry{Config: c, secure: u.Scheme == "https", connections: map[string]*connection{}}
+	g.running, g.stop = context.WithCancel(context.Background())
+	return g, nil
 }
 
 // pagePatience is how long a page waits for the database before it shows what it showed last.
@@ -223,8 +228,9 @@ func (g *Registry) Heard(at time.Time) {
 	g.heard = at
 }
 
-// Close closes the connections that are kept. Nothing may be running any more.
+// Close closes the connections that are kept. Nobody may be signing in any more.
 func (g *Registry) Close() {
+	g.stop()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, c := range g.connections {

@@ -7,8 +7,8 @@ import (
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
+	"maps"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -298,8 +298,8 @@ func TestApple(t *testing.T) {
 			t.Errorf("the browser goes to %s", address)
 		}
 		for _, c := range w.browser {
-			if c.SameSite != http.SameSiteNoneMode || !c.Secure {
-				t.Errorf("the cookie would not come back: %+v", c)
+			if c.SameSite != http.SameSiteLaxMode || !c.Secure {
+				t.Errorf("other sites' forms would bring the cookie: %+v", c)
 			}
 		}
 		q := w.op.consent(address)
@@ -311,11 +311,41 @@ func TestApple(t *testing.T) {
 			who, _, err := w.returns("apple", q)
 			return who, err
 		}
-		r := httptest.NewRequest("POST", "/login/apple/callback", strings.NewReader(q.Encode()))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		who, _, err := w.finishes("apple", r)
+		query, err := w.posts("apple", q.Encode())
+		if err != nil {
+			return upstream.Identity{}, err
+		}
+		for _, part := range []string{q.Get("code"), "Ada"} {
+			if strings.Contains(query, part) {
+				t.Errorf("%s stands in the address: %s", part, query)
+			}
+		}
+		back, err := url.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// What was sealed opens at this provider only, with its state only, and unchanged.
+		for name, change := range map[string]func(q url.Values){
+			"changed":       func(q url.Values) { q.Set("answer", q.Get("answer")[:20]+"AAAA"+q.Get("answer")[24:]) },
+			"cut":           func(q url.Values) { q.Set("answer", q.Get("answer")[:20]) },
+			"left out":      func(q url.Values) { q.Del("answer") },
+			"another state": func(q url.Values) { q.Set("state", strings.Repeat("a", 44)) },
+			"no state":      func(q url.Values) { q.Del("state") },
+		} {
+			other := maps.Clone(back)
+			change(other)
+			if _, _, err := w.returns("apple", other); code(err) != "bad_callback" {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if _, _, err := w.returns("twin", back); code(err) != "bad_callback" {
+			t.Errorf("at another provider: %v", err)
+		}
+		who, _, err := w.returns("apple", back)
 		return who, err
 	}
+	p.Name = "twin"
+	w.add(p)
 	who, err := finish("POST", `{"name":{"firstName":"Ada","lastName":"Lovelace"},"email":"admin@example.com"}`)
 	if err != nil || who.Name != "Ada Lovelace" || who.Email != "x@privaterelay.appleid.com" || !who.EmailVerified || !who.EmailHosted {
 		t.Errorf("the first time: %+v, %v", who, err)
@@ -327,6 +357,19 @@ func TestApple(t *testing.T) {
 	}
 	if _, err := finish("GET", ""); code(err) != "bad_callback" {
 		t.Errorf("by GET: %v", err)
+	}
+	state := strings.Repeat("a", 44)
+	for _, form := range []string{"", "state=" + state + "&state=" + state, "state=short&code=x", "state=" + state + "&code=" + strings.Repeat("x", 5000),
+		"state=" + state + "&x=" + strings.Repeat("x", 20000), "%zz"} {
+		if query, err := w.posts("apple", form); code(err) != "bad_callback" {
+			t.Errorf("%.60s became %s, %v", form, query, err)
+		}
+	}
+	if _, err := w.posts("op", "state="+state); code(err) != "bad_callback" {
+		t.Errorf("by POST, where GET was asked for: %v", err)
+	}
+	if _, err := w.posts("nobody", "state="+state); code(err) != "unknown_provider" {
+		t.Errorf("at no provider: %v", err)
 	}
 }
 

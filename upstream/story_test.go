@@ -424,6 +424,15 @@ func (w *world) returns(name string, q url.Values) (upstream.Identity, upstream.
 	return w.finishes(name, httptest.NewRequest("GET", "/callback?"+q.Encode(), nil))
 }
 
+// posts is the callback by POST, until the browser is to bring it again by GET.
+func (w *world) posts(name, form string) (query string, err error) {
+	r := httptest.NewRequest("POST", "/callback", strings.NewReader(form))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	query, err = w.Posted(r, name, w.now) // without a cookie
+	w.note(err)
+	return query, err
+}
+
 func (w *world) finishes(name string, r *http.Request) (upstream.Identity, upstream.Purpose, error) {
 	rec := httptest.NewRecorder()
 	who, to, err := w.Finish(rec, w.browser.show(r), name, w.now)

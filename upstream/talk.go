@@ -15,6 +15,7 @@ import (
 
 	"mintmark/bearer"
 	"mintmark/internal/fetch"
+	"mintmark/internal/secret"
 )
 
 // maxBody bounds what a provider sends at once.
@@ -163,10 +164,9 @@ func netJoin(host, port string) string {
 
 // connect makes the connection for a row.
 func (g *Registry) connect(p *Provider, version string) *connection {
-	return &connection{
+	c := &connection{
 		version: version,
 		timeout: g.Timeout,
-		breaker: newBreaker(p.Name, g.Log),
 		fetch: fetch.New(fetch.Config{
 			Allow:   append(named(p), g.Allow...),
 			RootCAs: g.RootCAs,
@@ -177,6 +177,22 @@ func (g *Registry) connect(p *Provider, version string) *connection {
 			Log:       g.Log,
 		}),
 	}
+	row := *p
+	c.breaker = newBreaker(p.Name, g.Log, func() outcome { return g.knock(c, &row) })
+	return c
+}
+
+// knock asks a provider what every provider has an answer to, and in which nothing comes from a
+// person: it redeems a code of ours, which it doesn't know.
+func (g *Registry) knock(c *connection, p *Provider) outcome {
+	ctx, cancel := context.WithTimeout(g.running, c.timeout)
+	defer cancel()
+	t := &talk{connection: c, ctx: ctx, p: p, now: time.Now()}
+	if known, err := t.places(); err == nil {
+		// What it says does not matter, and who says yes to this signs nobody in.
+		_, _ = g.exchange(t, known, &attempt{Verifier: secret.Random62(64)}, secret.Random62(32))
+	}
+	return t.outcome
 }
 
 // connection returns the one for a row as it is now.

@@ -263,8 +263,7 @@ func (s *Site) beginLink(w http.ResponseWriter, r *http.Request, form url.Values
 }
 
 // link links who has arrived to the account that asked for it, if whoever asked is still signed
-// in. By POST from another site our session cookie does not come; the purpose was bound to this
-// browser all the same.
+// in, at this browser.
 func (s *Site) link(w http.ResponseWriter, r *http.Request, p upstream.Provider, i upstream.Identity, to upstream.Purpose, now time.Time) error {
 	x, a, err := s.Sessions.Store.Session(r.Context(), to.Session)
 	switch {
@@ -275,14 +274,12 @@ func (s *Site) link(w http.ResponseWriter, r *http.Request, p upstream.Provider,
 	case a.ID != to.LinkTo || !a.DisabledAt.IsZero() || !s.Sessions.Alive(x, now):
 		return refusal("session_ended", "", nil)
 	}
-	if r.Method != http.MethodPost {
-		here, _, ok, err := s.Sessions.Current(r, now)
-		if err != nil {
-			return err
-		}
-		if !ok || here.ID != to.Session {
-			return refusal("session_ended", "", errors.New("another session is at the browser"))
-		}
+	here, _, ok, err := s.Sessions.Current(r, now)
+	if err != nil {
+		return err
+	}
+	if !ok || here.ID != to.Session {
+		return refusal("session_ended", "", errors.New("another session is at the browser"))
 	}
 	if err := s.Directory.Link(r.Context(), a.ID, p, i, now); err != nil {
 		return notArrived(err)

@@ -12,7 +12,7 @@ import (
 )
 
 // Callback is where a provider sends the browser back to: PathLogin/{provider}/callback, by GET,
-// or by a POST from its own site.
+// or by a POST from its own site, which becomes a GET.
 //
 // Who has arrived is found out first, and only then which account that is. Everything that may
 // have changed while the person was away is asked again: whether the provider is still enabled,
@@ -22,13 +22,29 @@ func (s *Site) Callback(w http.ResponseWriter, r *http.Request) error {
 	if s.Upstream == nil {
 		return s.refused(upstream.ErrUnknown, name, upstream.Purpose{})
 	}
+	if r.Method == http.MethodPost {
+		query, err := s.Upstream.Posted(r, name, now)
+		if err != nil {
+			return s.refused(err, name, upstream.Purpose{})
+		}
+		sendTo(w, s.path(PathLogin)+"/"+name+"/callback?"+query)
+		return nil
+	}
+	from := s.network(r)
+	if wait := s.failed.take(from, now); wait > 0 {
+		return s.refused(tooMany(wait, "Too many sign-ins with a provider have failed in your network."), name, upstream.Purpose{})
+	}
 	identity, to, err := s.Upstream.Finish(w, r, name, now)
 	if err == nil {
 		err = s.arrived(w, r, name, identity, to, now)
 	}
+	if !counts(err) {
+		s.failed.giveBack(from)
+	}
 	if err != nil {
 		return s.refused(err, name, to)
 	}
+	s.begun.giveBack(from)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -99,7 +100,7 @@ func newHouseAt(t *testing.T, db *storage.DB, host string) *house {
 	}
 	h.apiKeys = &apikeys.Registry{Store: db.APIKeys(), Mint: mint, OwnScopes: []string{"orders:read", "orders:write"}, OwnAudience: []string{"https://orders.example"}}
 	site, err := New(Config{Issuer: h.issuer, Provider: h.provider, Directory: h.directory, Sessions: sessions, Upstream: h.upstream, APIKeys: h.apiKeys, Key: [32]byte{5},
-		ClientAddress: func(r *http.Request) string { return r.RemoteAddr }, Log: quiet})
+		ClientAddress: func(r *http.Request) string { return cmp.Or(r.Header.Get("Test-Address"), r.RemoteAddr) }, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,6 +116,9 @@ func newHouseAt(t *testing.T, db *storage.DB, host string) *house {
 			refused, _ := errors.AsType[*Refusal](err)
 			switch {
 			case refused != nil:
+				if refused.RetryAfter > 0 {
+					retryAfter(w, refused.RetryAfter)
+				}
 				site.Refuse(w, r, refused, "req_1")
 			case refusal != nil:
 				site.Error(w, r, http.StatusBadRequest, refusal.Code, "No", refusal.Description, "req_1")
@@ -185,6 +189,7 @@ type visitor struct {
 	t    *testing.T
 	h    *house
 	http *http.Client
+	from string // their address; empty: this machine
 }
 
 // A view is what the visitor sees.
@@ -230,6 +235,9 @@ func (v *visitor) post(address string, form url.Values) view {
 
 func (v *visitor) do(r *http.Request) view {
 	v.t.Helper()
+	if v.from != "" {
+		r.Header.Set("Test-Address", v.from)
+	}
 	resp, err := v.http.Do(r)
 	if err != nil {
 		v.t.Fatal(err)

@@ -64,7 +64,12 @@ func (s *Site) begin(w http.ResponseWriter, r *http.Request, name string, to ups
 	if s.Upstream == nil {
 		return "", s.refused(upstream.ErrUnknown, name, to)
 	}
+	from := s.network(r)
+	if wait := s.begun.take(from, now); wait > 0 {
+		return "", s.refused(tooMany(wait, "Too many sign-ins with a provider were begun in your network, and not finished."), name, to)
+	}
 	if address, err = s.Upstream.Begin(w, r, name, to, now); err != nil {
+		s.begun.giveBack(from)
 		return "", s.refused(err, name, to)
 	}
 	return address, nil
@@ -116,11 +121,12 @@ func WantsJSON(r *http.Request) bool {
 	return false
 }
 
-// embedded says whether a page of another site loads an address without going there. Browsers
-// that don't say are too old to be many.
+// embedded says whether a page of another site loads an address without going there, also into a
+// frame. Browsers that don't say are too old to be many.
 func embedded(r *http.Request) bool {
-	site, mode := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Mode")
-	return (site == "cross-site" || site == "same-site") && mode != "" && mode != "navigate"
+	site, mode, into := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest")
+	elsewhere := site == "cross-site" || site == "same-site"
+	return elsewhere && (mode != "" && mode != "navigate" || into != "" && into != "document")
 }
 
 // nameIn returns the name of the provider in the path of a request: what is between the last slash

@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"time"
 
 	"mintmark/upstream"
 )
@@ -15,7 +16,9 @@ type Refusal struct {
 	Title  string
 	Text   string
 	Ways   []Way // to go on; the first is the best
-	cause  error
+	// RetryAfter is how long to wait, if that helps.
+	RetryAfter time.Duration
+	cause      error
 }
 
 // A Way is a link of ours.
@@ -55,8 +58,9 @@ var refusals = map[string]struct {
 		"The account or the provider was changed or switched off while you were there. Please start again."},
 	"bad_email": {http.StatusBadRequest, "You are not signed in",
 		"The provider names an e-mail address that can be read in more than one way, or taken for another. Sign in another way."},
-	"session_ended":  {http.StatusForbidden, "You were signed out", "The sign-in that began this has ended meanwhile. Sign in again, and start again."},
-	"proof_too_late": {http.StatusBadRequest, "This took too long", "You had ten minutes to type the password. Please start again."},
+	"session_ended":     {http.StatusForbidden, "You were signed out", "The sign-in that began this has ended meanwhile. Sign in again, and start again."},
+	"proof_too_late":    {http.StatusBadRequest, "This took too long", "You had ten minutes to type the password. Please start again."},
+	"too_many_attempts": {http.StatusTooManyRequests, "Too many attempts", ""},
 	"other_browser": {http.StatusBadRequest, "Another browser began this",
 		"This page belongs to a sign-in of another browser, or this browser keeps no cookies. Please start again."},
 }
@@ -95,7 +99,7 @@ func (s *Site) refused(err error, name string, to upstream.Purpose) error {
 	again := Way{"try-again", "Try again", s.providerPath(name, to)}
 	another := Way{"another-way", "Sign in another way", s.loginPath(to, true)}
 	switch e.Code {
-	case "unknown_provider", "disabled_provider", "account_disabled", "address_taken", "not_invited":
+	case "unknown_provider", "disabled_provider", "account_disabled", "address_taken", "not_invited", "too_many_attempts":
 		e.Ways = []Way{another}
 	default:
 		e.Ways = []Way{again, another}

@@ -66,6 +66,8 @@ type Site struct {
 	templates map[string]*template.Template
 	assets    map[string]asset  // by the name that pages ask for
 	named     map[string]string // "site.css": "site-1f0c….css"
+	begun     *tally            // sign-ins with providers that were not finished
+	failed    *tally            // those that came back and signed nobody in
 }
 
 // New returns a site, or says in one sentence what is missing.
@@ -85,7 +87,7 @@ func New(c Config) (*Site, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &Site{Config: c, secure: at.Scheme == "https", base: at.EscapedPath(), host: at.Host}
+	s := &Site{Config: c, secure: at.Scheme == "https", base: at.EscapedPath(), host: at.Host, begun: newTally(mostBegun), failed: newTally(mostFailed)}
 	if s.sealer, err = secret.NewSealer(c.Key[:]); err != nil {
 		return nil, err
 	}
