@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"mintmark/bearer"
 	"mintmark/conformance"
 )
 
@@ -140,6 +141,29 @@ func tellBehind(t *testing.T, p proxy, program string) {
 		if got := socket(t, site, tt.authorization, robot); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("a socket: %s, want %s", got, tt.want)
 		}
+	}
+
+	// With an audience the service gets a JWT, which says the same to whoever trusts no network.
+	const docs = "https://docs.example"
+	signed := p.run(t, program, strings.TrimPrefix(op.Issuer, "http://"), listens,
+		"scope=docs:read", "scope=docs:read&audience="+docs, // of Envoy a field:
+		`- {key: x-auth-want-scope, value: "docs:read"}`, `- {key: x-auth-want-scope, value: "docs:read"}`+"\n                  "+`- {key: x-auth-want-audience, value: "`+docs+`"}`)
+	tokens, err := bearer.NewTokens(bearer.Issuer{URL: op.Issuer, Audiences: []string{docs}, Types: []string{"auth+jwt"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forDocs, text := add("docs", "--scope", "docs:read", "--audience", docs)
+	_, body := ask(t, signed, "GET /app/x", "", "Authorization", "ApiKey "+text, "X-Auth-Token", "forged")
+	var got struct{ Header http.Header }
+	if err := json.Unmarshal([]byte(body), &got); err != nil || len(got.Header["X-Auth-Token"]) != 1 {
+		t.Fatalf("with an audience the service gets %s", body)
+	}
+	who, err := tokens.Verify(t.Context(), bearer.Credential{Text: got.Header.Get("X-Auth-Token")}, time.Now())
+	if err != nil || who.Subject != robot || who.Key != forDocs || !slices.Equal(who.Scopes, []string{"docs:read"}) {
+		t.Errorf("the JWT says %+v %v", who, err)
+	}
+	if resp, _ := ask(t, signed, "GET /app/x?audience=", "", append([]string{"X-Auth-Want-Audience", ""}, auth...)...); resp.StatusCode != 403 {
+		t.Errorf("a key for no audience: %s", resp.Status)
 	}
 
 	// Nobody passes if Mintmark can't be asked.

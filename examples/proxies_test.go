@@ -52,15 +52,16 @@ func (p proxy) find(t *testing.T) string {
 	return ""
 }
 
-// run starts it between an issuer and a service, and returns its address.
-func (p proxy) run(t *testing.T, program, issuer, service string) string {
+// run starts it between an issuer and a service, and returns its address. Pairs of old and new
+// text change its configuration.
+func (p proxy) run(t *testing.T, program, issuer, service string, changes ...string) string {
 	t.Helper()
 	dir, here := t.TempDir(), free(t)
 	if err := os.CopyFS(dir, os.DirFS(p.name)); err != nil {
 		t.Fatal(err)
 	}
 	// The addresses, as each writes them.
-	swap := []string{}
+	swap := changes
 	for port, address := range map[string]string{"8080": issuer, "8081": here, "8082": service} {
 		_, other, _ := strings.Cut(address, ":")
 		swap = append(swap, "127.0.0.1:"+port, address, "http://:"+port, "http://:"+other, "port_value: "+port, "port_value: "+other)

@@ -60,12 +60,18 @@ func TestOAuth4WebAPISignsIn(t *testing.T) {
 	})
 }
 
-func TestAuthlibSignsIn(t *testing.T) {
-	python := os.Getenv("MINTMARK_PYTHON") // of a virtual environment with python/requirements.txt
+func needAuthlib(t *testing.T) (python string) {
+	t.Helper()
+	python = os.Getenv("MINTMARK_PYTHON") // of a virtual environment with python/requirements.txt
 	if python == "" {
 		python = "python/venv/bin/python"
 	}
 	need(t, python, "python3 -m venv conformance/clients/python/venv && conformance/clients/python/venv/bin/pip install -r conformance/clients/python/requirements.txt")
+	return python
+}
+
+func TestAuthlibSignsIn(t *testing.T) {
+	python := needAuthlib(t)
 	each(t, func(t *testing.T, op *conformance.Server) {
 		signIn(t, op, "web", func(port string, app conformance.Client) *exec.Cmd {
 			return exec.Command(python, "python/authlib_app.py", port, op.Issuer, app.ID, app.Secret)
