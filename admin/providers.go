@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -54,6 +55,7 @@ type ProviderSettings struct {
 	SessionLife    *string             `json:"session_life,omitempty" nullable:"true" doc:"follow-upstream: sessions are no longer than its tokens"`
 	KeepTokens     *bool               `json:"keep_tokens,omitempty" nullable:"true" doc:"Keep its tokens, sealed"`
 	TokenAudiences []string            `json:"token_audiences,omitempty" doc:"For whom tokens of its issuer must be that are exchanged for ours; none are taken if there are none"`
+	Keys           any                 `json:"keys,omitempty" doc:"The public keys of such tokens: a JWK Set, or a text with PEM in it, public keys or certificates; at most 20, and never private ones. Then nothing is ever fetched because of a token"`
 	Organization   *string             `json:"organization,omitempty" nullable:"true" doc:"Whose it is; everybody's if missing"`
 }
 
@@ -63,9 +65,9 @@ type Provider struct {
 	Name        string `json:"name" doc:"The name in /login/{name}"`
 	Kind        string `json:"kind"`
 	Issuer      string `json:"issuer,omitempty" doc:"Its issuer identifier, or its kind's"`
-	ClientID    string `json:"client_id" doc:"Who we are there"`
+	ClientID    string `json:"client_id" doc:"Who we are there; empty for the kind issuer"`
 	HasSecret   bool   `json:"has_secret" doc:"There is a client secret. It is never shown"`
-	RedirectURI string `json:"redirect_uri" doc:"Where it sends browsers back to: register this there"`
+	RedirectURI string `json:"redirect_uri,omitempty" doc:"Where it sends browsers back to: register this there"`
 	ProviderSettings
 	Managed    string    `json:"managed,omitempty" doc:"configuration: its client is the configuration's. withdrawn: it was, and is disabled because it is gone from there"`
 	Disabled   bool      `json:"disabled"`
@@ -77,9 +79,9 @@ type Provider struct {
 // A NewProvider is a provider to add.
 type NewProvider struct {
 	Name      string  `json:"name" doc:"1 to 40 lower-case letters, digits and hyphens"`
-	Kind      string  `json:"kind" doc:"google, github, discord, microsoft, apple, gitlab, oidc or oauth2"`
+	Kind      string  `json:"kind" doc:"google, github, discord, microsoft, apple, gitlab, oidc, oauth2, or issuer: nobody signs in with it, and its tokens are exchanged"`
 	Issuer    *string `json:"issuer,omitempty" nullable:"true" doc:"The address that an OpenID Connect provider calls itself"`
-	ClientID  string  `json:"client_id"`
+	ClientID  string  `json:"client_id,omitempty" doc:"Missing for the kind issuer only"`
 	Secret    string  `json:"client_secret,omitempty" doc:"For apple, the content of the .p8 file. Kept sealed and never shown"`
 	Disabled  bool    `json:"disabled,omitempty"`
 	Unchecked bool    `json:"unchecked,omitempty" doc:"Do not ask the provider now whether it is one"`
@@ -117,18 +119,30 @@ type (
 )
 
 func (a *api) showProvider(p upstream.Provider) Provider {
+	back := a.Upstream.RedirectURI(p.Name)
+	if p.TokensOnly() {
+		back = ""
+	}
 	return Provider{
 		ID: p.ID, Name: p.Name, Kind: p.Kind, Issuer: p.KnownIssuer(), ClientID: p.ClientID, HasSecret: len(p.SealedSecret) > 0,
-		RedirectURI: a.Upstream.RedirectURI(p.Name),
+		RedirectURI: back,
 		ProviderSettings: ProviderSettings{
 			Title: said(p.Title), Scopes: p.Scopes, AuthorizeURL: said(p.AuthorizeURL), TokenURL: said(p.TokenURL),
 			UserInfoURL: said(p.UserInfoURL), EmailsURL: said(p.EmailsURL), JWKSURL: said(p.JWKSURL), Mapping: table(p.Mapping),
 			Algorithms: p.Algorithms, Options: table(p.Options), LinkBy: said(p.LinkBy), Authoritative: p.Authoritative,
 			SignUp: said(p.SignUp), Domains: p.Domains, Roles: p.Roles, SessionLife: said(p.SessionLife),
 			KeepTokens: said(p.KeepTokens), Organization: said(p.Organization), TokenAudiences: p.TokenAudiences,
+			Keys: shownKeys(p.Keys),
 		},
 		Managed: p.Managed, Disabled: !p.Enabled(), DisabledAt: orZero(p.DisabledAt), CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(),
 	}
+}
+
+func shownKeys(set json.RawMessage) any {
+	if len(set) == 0 {
+		return nil // not a value without content, which would be shown
+	}
+	return set
 }
 
 // said leaves out what nobody said.
@@ -199,7 +213,7 @@ func (a *api) addProvider(ctx context.Context, in *addProviderInput) (*providerO
 		return nil, refuse(conflict, "There are %d providers, which is as many as there can be.", maxProviders)
 	}
 	now := time.Now().Truncate(time.Microsecond) // as it will be remembered
-	p, err := merge(upstream.Provider{}, in.RawBody, "client_secret", "disabled", "unchecked")
+	p, err := mergeProvider(upstream.Provider{}, in.RawBody, "client_secret", "disabled", "unchecked")
 	if err != nil {
 		return nil, err
 	}
@@ -224,6 +238,16 @@ func (a *api) addProvider(ctx context.Context, in *addProviderInput) (*providerO
 		return nil, err
 	}
 	return a.oneProvider(p), nil
+}
+
+// mergeProvider makes a change to a provider, and reads the keys in it.
+func mergeProvider(was upstream.Provider, change []byte, without ...string) (upstream.Provider, error) {
+	is, err := merge(was, change, without...)
+	if err != nil || len(is.Keys) == 0 || !mentions(change, "keys") {
+		return is, err
+	}
+	is.Keys, err = upstream.ReadKeys(is.Keys)
+	return is, err
 }
 
 // seal checks a provider together with its client secret, and keeps the secret, sealed.
@@ -281,7 +305,7 @@ func (a *api) reviseProvider(was upstream.Provider, in *setProviderInput) (upstr
 	if err := ofConfiguration(was, in); err != nil {
 		return upstream.Provider{}, err
 	}
-	is, err := merge(was, in.RawBody, "client_secret", "disabled")
+	is, err := mergeProvider(was, in.RawBody, "client_secret", "disabled")
 	if err != nil {
 		return upstream.Provider{}, err
 	}

@@ -22,6 +22,17 @@ func NewPublicKeys(address string, get func(ctx context.Context, address string)
 	return &PublicKeys{&keySource{issuer: address, location: address, stale: time.Hour, get: get}}
 }
 
+// FixedKeys returns the keys of a JWK Set, RFC 7517 §5, which never change: nothing is ever fetched.
+func FixedKeys(set []byte) (*PublicKeys, error) {
+	keys, err := parseJWKS(set, false)
+	if err != nil {
+		return nil, err
+	}
+	s := &keySource{static: true}
+	s.set.Store(&keySet{keys: keys})
+	return &PublicKeys{s}, nil
+}
+
 // A JWT is a token that was taken apart. Nothing of it was verified, and its claims come out
 // only of [PublicKeys.Verify].
 type JWT struct {

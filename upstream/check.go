@@ -82,14 +82,25 @@ var checks = []struct {
 		}
 		return ""
 	}},
-	{"client_id", func(p *Provider) string { return printable(p.ClientID, 1) }},
+	{"client_id", func(p *Provider) string {
+		if kinds[p.Kind].tokens {
+			return onlyTokens(p.ClientID == "")
+		}
+		return printable(p.ClientID, 1)
+	}},
 	{"client_secret", func(p *Provider) string {
 		if k := kinds[p.Kind]; k.secret && len(p.SealedSecret) == 0 {
 			return "is missing, and " + k.title + " has nobody sign in without one"
 		}
 		return ""
 	}},
+	{"client_secret", func(p *Provider) string { return onlyTokens(!kinds[p.Kind].tokens || len(p.SealedSecret) == 0) }},
+	{"scopes", func(p *Provider) string { return onlyTokens(!kinds[p.Kind].tokens || len(p.Scopes) == 0) }},
 	{"scopes", func(p *Provider) string { return each(p.Scopes, scopeToken) }},
+	{"authorize_url", func(p *Provider) string { return onlyTokens(!kinds[p.Kind].tokens || p.AuthorizeURL == "") }},
+	{"token_url", func(p *Provider) string { return onlyTokens(!kinds[p.Kind].tokens || p.TokenURL == "") }},
+	{"userinfo_url", func(p *Provider) string { return onlyTokens(!kinds[p.Kind].tokens || p.UserInfoURL == "") }},
+	{"keep_tokens", func(p *Provider) string { return onlyTokens(!kinds[p.Kind].tokens || !p.KeepTokens) }},
 	{"algorithms", func(p *Provider) string {
 		return each(p.Algorithms, func(s string) string {
 			if !slices.Contains(signing, s) {
@@ -116,13 +127,17 @@ var checks = []struct {
 		if len(p.TokenAudiences) > 0 && strings.Contains(p.KnownIssuer(), "{") || p.Kind == "microsoft" && len(p.TokenAudiences) > 0 {
 			return "are for providers with one issuer: add it as kind oidc, with the issuer of your tenant"
 		}
+		if len(p.TokenAudiences) == 0 && kinds[p.Kind].tokens {
+			return "are missing: for whom must its tokens be?"
+		}
 		return each(p.TokenAudiences, func(s string) string {
-			if strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
+			if s == "" || len(s) > maxText || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
 				return "must be printable, without spaces"
 			}
 			return ""
 		})
 	}},
+	{"keys", checkKeys},
 	{"sign_up", func(p *Provider) string { return oneOfThese(p.SignUp, "", SignUpOpen, SignUpInvite, SignUpDomains) }},
 	{"domains", func(p *Provider) string {
 		if p.SignUp == SignUpDomains && len(p.Domains) == 0 {
@@ -142,6 +157,14 @@ var checks = []struct {
 		return ""
 	}},
 	{"session_life", func(p *Provider) string { return oneOfThese(p.SessionLife, "", SessionFollows) }},
+}
+
+// onlyTokens refuses what a kind can't use with which nobody signs in.
+func onlyTokens(ok bool) string {
+	if ok {
+		return ""
+	}
+	return "is for signing in, and nobody signs in with this kind"
 }
 
 func checkOptions(p *Provider) string {

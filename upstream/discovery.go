@@ -78,7 +78,8 @@ func (t *talk) places() (places, error) {
 
 // needsDiscovery says whether there is something that only the metadata says.
 func needsDiscovery(p *Provider, known places) bool {
-	return kinds[p.Kind].connect && (known.Authorize == "" || known.Token == "" || known.JWKS == "")
+	k := kinds[p.Kind]
+	return k.connect && (known.JWKS == "" || !k.tokens && (known.Authorize == "" || known.Token == ""))
 }
 
 // fresh returns what was found, or why nothing was, if it need not be looked at again.
@@ -149,7 +150,7 @@ func (t *talk) readMetadata() (places, error) {
 	if err != nil {
 		return places{}, t.refuse("bad_discovery", err)
 	}
-	found, err := readPlaces(d, issuer, kinds[t.p.Kind].inBody)
+	found, err := readPlaces(d, issuer, kinds[t.p.Kind])
 	if err != nil {
 		return places{}, t.refuse("bad_discovery", err)
 	}
@@ -157,7 +158,7 @@ func (t *talk) readMetadata() (places, error) {
 }
 
 // readPlaces reads metadata of OpenID Connect Discovery §3 and RFC 8414 §2.
-func readPlaces(d document, issuer string, inBody bool) (places, error) {
+func readPlaces(d document, issuer string, k *kind) (places, error) {
 	found := places{
 		Issuer: d.text("issuer"), Authorize: d.text("authorization_endpoint"), Token: d.text("token_endpoint"),
 		UserInfo: d.text("userinfo_endpoint"), JWKS: d.text("jwks_uri"),
@@ -174,7 +175,9 @@ func readPlaces(d document, issuer string, inBody bool) (places, error) {
 	}
 	for name, a := range map[string]string{"authorization_endpoint": found.Authorize, "token_endpoint": found.Token,
 		"userinfo_endpoint": found.UserInfo, "jwks_uri": found.JWKS} {
-		if a == "" && name == "userinfo_endpoint" {
+		// Who only signs tokens need have no more than keys: OpenID Connect Discovery wants more, and
+		// Kubernetes and GitHub Actions have no more.
+		if a == "" && (name == "userinfo_endpoint" || k.tokens && name != "jwks_uri") {
 			continue
 		}
 		u, err := url.Parse(a)
@@ -190,7 +193,7 @@ func readPlaces(d document, issuer string, inBody bool) (places, error) {
 		return places{}, fmt.Errorf("token_endpoint_auth_methods_supported is not a list of texts")
 	}
 	// §3: "If omitted, the default is client_secret_basic".
-	found.InBody = inBody || slices.Contains(methods, "client_secret_post") && !slices.Contains(methods, "client_secret_basic")
+	found.InBody = k.inBody || slices.Contains(methods, "client_secret_post") && !slices.Contains(methods, "client_secret_basic")
 	if found.Scopes, ok = d.texts("scopes_supported"); !ok {
 		return places{}, fmt.Errorf("scopes_supported is not a list of texts")
 	}

@@ -111,7 +111,7 @@ func FuzzMetadata(f *testing.F) {
 		if err != nil {
 			return
 		}
-		found, err := readPlaces(d, "https://op.example", false)
+		found, err := readPlaces(d, "https://op.example", kinds["oidc"])
 		if err != nil {
 			return
 		}

@@ -15,6 +15,9 @@ type kind struct {
 	// connect says that it speaks OpenID Connect: there is an ID token, and it decides. Otherwise
 	// who has arrived is read from an address with the access token.
 	connect bool
+	// tokens says that nobody signs in with it: it is only somebody whose tokens are taken that others
+	// bring along.
+	tokens bool
 	// issuer is the issuer identifier, and places the addresses, if there is no discovery. {option}
 	// stands for an option of the provider. The issuer of a discovery may have {tenantid} in it.
 	issuer string
@@ -145,6 +148,11 @@ var kinds = map[string]*kind{
 		title: "OpenID Connect", connect: true,
 		scopes:   []string{"openid", "profile", "email"},
 		keep:     url.Values{"scope": {"offline_access"}},
+		mapping:  standard,
+		verified: strictly,
+	},
+	"issuer": {
+		title: "Token issuer", connect: true, tokens: true,
 		mapping:  standard,
 		verified: strictly,
 	},

@@ -33,12 +33,18 @@ func (g *Registry) Look(ctx context.Context, p Provider, now time.Time) error {
 	defer cancel()
 	t := &talk{connection: c, ctx: ctx, p: &p, now: now}
 	known := placesOf(&p)
-	if !needsDiscovery(&p, known) {
+	var err error
+	switch {
+	case kinds[p.Kind].tokens && len(p.Keys) > 0:
 		return nil
-	}
-	found, err := t.readMetadata()
-	if err == nil {
-		_, _, err = c.jwks(ctx, found.JWKS)
+	case needsDiscovery(&p, known):
+		if known, err = t.readMetadata(); err == nil {
+			_, _, err = c.jwks(ctx, known.JWKS)
+		}
+	case kinds[p.Kind].tokens:
+		if _, _, err = c.jwks(ctx, known.JWKS); err != nil {
+			return &Invalid{"jwks_url", "leads to no keys: " + err.Error()}
+		}
 	}
 	if err == nil {
 		return nil

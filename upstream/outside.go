@@ -74,8 +74,12 @@ func (g *Registry) Outside(ctx context.Context, token string, now time.Time) (Pr
 	}
 	t := &talk{connection: g.connection(&p), ctx: ctx, p: &p, now: now}
 	var who Identity
-	err = t.bounded(func() error {
-		known, err := t.places()
+	bounded := t.bounded
+	if len(p.Keys) > 0 {
+		bounded = func(f func() error) error { return f() } // nobody is asked, who could be away
+	}
+	err = bounded(func() error {
+		known, err := t.signedAt()
 		if err != nil {
 			return err
 		}
@@ -92,7 +96,8 @@ func (g *Registry) Outside(ctx context.Context, token string, now time.Time) (Pr
 		if id := claims.text("jti"); id != "" {
 			once = "jti/" + id
 		}
-		err = g.Store.SpendState(t.ctx, digest("outside/"+p.ID+"/"+once), who.ExpiresAt.Add(2*skew))
+		// By issuer: a row that was removed and added again must not take it a second time.
+		err = g.Store.SpendState(t.ctx, digest("outside/"+p.KnownIssuer()+" "+once), who.ExpiresAt.Add(2*skew))
 		if errors.Is(err, ErrSpent) {
 			return fmt.Errorf("%w: it was used before", ErrOutside)
 		}
@@ -119,17 +124,39 @@ func (g *Registry) issuerOf(ctx context.Context, token string, now time.Time) (P
 	if err != nil {
 		return Provider{}, nil, fmt.Errorf("%w: %w", ErrOutside, err)
 	}
-	all, err := g.Enabled(ctx, now)
+	all, err := g.enabled(ctx, now)
 	if err != nil {
 		return Provider{}, nil, err
 	}
-	at := slices.IndexFunc(all, func(p Provider) bool {
-		return len(p.TokenAudiences) > 0 && kinds[p.Kind].connect && p.KnownIssuer() == claims.text("iss")
+	all = slices.DeleteFunc(all, func(p Provider) bool {
+		return len(p.TokenAudiences) == 0 || !kinds[p.Kind].connect || p.KnownIssuer() != claims.text("iss")
 	})
-	if at < 0 {
+	if len(all) == 0 {
 		return Provider{}, nil, fmt.Errorf("%w: its issuer is none whose tokens are taken", ErrOutside)
 	}
-	return all[at], jwt, nil
+	// There may be several rows of an issuer, for different audiences.
+	at := slices.IndexFunc(all, func(p Provider) bool { return slices.Contains(p.TokenAudiences, claims.text("aud")) })
+	return all[max(at, 0)], jwt, nil
+}
+
+// signedAt returns what has to be known of the issuer to check its tokens. Nobody is asked if the row has
+// its keys.
+func (t *talk) signedAt() (places, error) {
+	if len(t.p.Keys) > 0 {
+		return places{Issuer: t.p.issuer(), Algorithms: usualAlgorithms(t.p)}, nil
+	}
+	return t.places()
+}
+
+// signedWith returns the keys of the issuer's tokens.
+func (t *talk) signedWith(known places) (*bearer.PublicKeys, error) {
+	switch {
+	case len(t.p.Keys) == 0:
+		return t.keysAt(known.JWKS), nil
+	case t.given == nil:
+		return nil, fmt.Errorf("%w: the keys of its row can't be read", ErrAway)
+	}
+	return t.given, nil
 }
 
 // outsideClaims returns the claims of a token if it is signed and says what it must.
@@ -141,7 +168,11 @@ func (t *talk) outsideClaims(known places, jwt *bearer.JWT) (document, error) {
 	case !slices.Contains([]string{"", "jwt", "at+jwt"}, strings.ToLower(jwt.Type)): // §3.11
 		return nil, fmt.Errorf("%w: typ is %.40q", ErrOutside, jwt.Type)
 	}
-	text, err := t.keysAt(known.JWKS).Verify(t.ctx, jwt, algorithms, t.now)
+	keys, err := t.signedWith(known)
+	if err != nil {
+		return nil, err
+	}
+	text, err := keys.Verify(t.ctx, jwt, algorithms, t.now)
 	switch {
 	case errors.Is(err, bearer.ErrUnavailable):
 		if errors.Is(err, errSilent) {

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"cmp"
+	"encoding/json"
 	"time"
 )
 
@@ -39,7 +40,8 @@ type Provider struct {
 	// steps: "sub": "id", "email": "user.mail". It goes before the kind's own.
 	Mapping map[string]string `json:"mapping,omitempty"`
 	// Algorithms are the ones that its ID tokens may be signed with: of RS, PS and ES with 256, 384
-	// and 512, and EdDSA. Empty: those that its metadata lists; without metadata, RS256.
+	// and 512, and EdDSA. Empty: those that its metadata lists; without metadata, RS256; with Keys, those of
+	// the keys.
 	Algorithms []string `json:"algorithms,omitempty"`
 	// Options are the kind's own: apple's team_id and key_id, discord's guild, github's host,
 	// gitlab's host, microsoft's tenant. See docs/how-to/providers.md.
@@ -63,6 +65,9 @@ type Provider struct {
 	// TokenAudiences are for whom tokens of its issuer must be that somebody brings along, to have one of
 	// ours for them: RFC 7523, RFC 8693. Empty: none are taken.
 	TokenAudiences []string `json:"token_audiences,omitempty"`
+	// Keys are the public keys with which such tokens are signed, as [ReadKeys] returns them: then nothing is
+	// ever fetched because of one. Empty: those at JWKSURL, or where its metadata says.
+	Keys json.RawMessage `json:"keys,omitempty"`
 	// Organization is whose provider it is. Empty: everybody's.
 	Organization string `json:"organization,omitempty"`
 	// Managed is [ManagedByConfiguration], [ManagedNoLonger], or empty: an operator added it by hand.
@@ -111,6 +116,12 @@ func (p *Provider) ProvesMail() bool {
 	k := kinds[p.Kind]
 	return k != nil && k.mails && (p.Options["host"] == "" || p.Options["host"] == k.options["host"]) &&
 		p.Issuer == "" && p.AuthorizeURL+p.TokenURL+p.UserInfoURL+p.EmailsURL+p.JWKSURL == ""
+}
+
+// TokensOnly says that nobody signs in with it: it only signs tokens.
+func (p *Provider) TokensOnly() bool {
+	k := kinds[p.Kind]
+	return k != nil && k.tokens
 }
 
 // Label is what people call it: its title, or its kind's.

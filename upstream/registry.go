@@ -93,6 +93,12 @@ const pagePatience = 250 * time.Millisecond
 // Enabled returns the providers to show to people who sign in, by name. What it returns may be
 // a second old, or as old as the database is away: a page is always there. It is not to be changed.
 func (g *Registry) Enabled(ctx context.Context, now time.Time) ([]Provider, error) {
+	all, err := g.enabled(ctx, now)
+	return slices.DeleteFunc(all, func(p Provider) bool { return kinds[p.Kind].tokens }), err
+}
+
+// enabled is Enabled with those with whom nobody signs in.
+func (g *Registry) enabled(ctx context.Context, now time.Time) ([]Provider, error) {
 	short, cancel := context.WithTimeout(ctx, pagePatience)
 	defer cancel()
 	all, err := g.all(short, now)
@@ -149,7 +155,8 @@ func (g *Registry) readByName(ctx context.Context, name string, now time.Time) (
 
 func byName(all []Provider, name string) (Provider, error) {
 	i, ok := slices.BinarySearchFunc(all, name, func(p Provider, name string) int { return strings.Compare(p.Name, name) })
-	if !ok || kinds[all[i].Kind] == nil { // a kind of a newer copy of the server
+	// A kind may be of a newer copy of the server.
+	if !ok || kinds[all[i].Kind] == nil || kinds[all[i].Kind].tokens {
 		return Provider{}, ErrUnknown
 	}
 	return all[i], nil

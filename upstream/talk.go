@@ -30,6 +30,7 @@ type connection struct {
 	breaker *breaker
 	found   discovered
 	keys    keyRing
+	given   *bearer.PublicKeys // of the row; nil: there are none
 }
 
 // A talk is one conversation with a provider: at most [Config.Timeout] long, and bounded by its
@@ -164,7 +165,16 @@ func netJoin(host, port string) string {
 
 // connect makes the connection for a row.
 func (g *Registry) connect(p *Provider, version string) *connection {
+	var given *bearer.PublicKeys
+	if len(p.Keys) > 0 {
+		var err error
+		if given, err = bearer.FixedKeys(p.Keys); err != nil { // of a newer copy of the server
+			given = nil
+			g.Log.Warn("the keys of a provider can't be read", "provider", p.Name, "err", err)
+		}
+	}
 	c := &connection{
+		given:   given,
 		version: version,
 		timeout: g.Timeout,
 		fetch: fetch.New(fetch.Config{
@@ -214,7 +224,7 @@ func (g *Registry) connection(p *Provider) *connection {
 // versionOf is a digest of everything in a row that a sign-in in progress relies on.
 func versionOf(p *Provider) string {
 	text, err := json.Marshal([]any{p.Name, p.Kind, p.Issuer, p.ClientID, p.AuthorizeURL, p.TokenURL, p.UserInfoURL, p.EmailsURL,
-		p.JWKSURL, p.Options, p.Algorithms, p.Scopes, p.Mapping})
+		p.JWKSURL, p.Options, p.Algorithms, p.Scopes, p.Mapping, p.Keys})
 	if err != nil {
 		return "" // texts and lists of texts: it does not happen
 	}

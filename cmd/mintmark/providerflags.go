@@ -1,11 +1,16 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"mintmark/upstream"
 )
 
 // A providerSettings is what the flags say about a provider.
@@ -14,6 +19,7 @@ type providerSettings struct {
 	linkBy, signUp, sessionLife, organization                                            string
 	scopes, algorithms, tokenAudiences, authoritative, domains, maps, roles, options     []string
 	host, tenant, teamID, keyID, guild                                                   string
+	keysFile                                                                             string
 	keepTokens, disabled                                                                 bool
 }
 
@@ -44,6 +50,7 @@ func (p *providerSettings) flags(c *cobra.Command) {
 	f.StringVar(&p.sessionLife, "session-life", "", "follow-upstream: sessions are no longer than its tokens")
 	f.BoolVar(&p.keepTokens, "keep-tokens", false, "keep its tokens, sealed")
 	f.StringArrayVar(&p.tokenAudiences, "token-audience", nil, "audience for which tokens of its issuer are exchanged for ours; can be repeated")
+	f.StringVar(&p.keysFile, "keys-file", "", "file with the public keys of such tokens: PEM (public keys or certificates) or a JWK Set; then nothing is fetched because of a token. - is the standard input")
 	f.StringVar(&p.organization, "organization", "", "whose it is; everybody's if nothing is said")
 	f.BoolVar(&p.disabled, "disabled", false, "nobody can sign in with it (--disabled=false: again)")
 }
@@ -89,7 +96,31 @@ func (p *providerSettings) members(c *cobra.Command, stdin io.Reader) (map[strin
 	if err := p.tables(c, in); err != nil {
 		return nil, err
 	}
+	if err := p.keys(c, stdin, in); err != nil {
+		return nil, err
+	}
 	return in, fromFiles(stdin, in, map[string]string{"client_secret": p.secretFile})
+}
+
+// keys adds public keys. They are read here already: a private key by mistake does not leave this machine.
+func (p *providerSettings) keys(c *cobra.Command, stdin io.Reader, in map[string]any) error {
+	if !c.Flags().Changed("keys-file") {
+		return nil
+	}
+	if p.keysFile == "" {
+		in["keys"] = nil
+		return nil
+	}
+	text, err := readInput(stdin, p.keysFile)
+	if err != nil {
+		return err
+	}
+	set, err := upstream.ReadKeys(text)
+	if wrong, ok := errors.AsType[*upstream.Invalid](err); ok {
+		return fmt.Errorf("the keys in %s %s", p.keysFile, wrong.Problem)
+	}
+	in["keys"] = json.RawMessage(set)
+	return err
 }
 
 // tables adds what is said as NAME=VALUE.

@@ -54,7 +54,8 @@ ISSUER/login/NAME/callback, with the issuer of this server. It is in the answer 
 If the address is the operator's own (--issuer, --host, --tenant), the provider is asked at once whether it
 is there, and what is wrong is said. --unchecked leaves that out.`,
 		Example: "  mintmark providers add google --kind google --client-id 1234.apps.googleusercontent.com --client-secret-file secret.txt\n" +
-			"  mintmark providers add work --kind oidc --issuer https://login.example.com --client-id mintmark --client-secret-file - --domain example.com",
+			"  mintmark providers add work --kind oidc --issuer https://login.example.com --client-id mintmark --client-secret-file - --domain example.com\n" +
+			"  mintmark providers add corp --kind issuer --issuer https://tokens.corp.example --keys-file corp.pem --token-audience https://id.example.com --algorithm ES256",
 	}
 	var said providerSettings
 	said.flags(c)
@@ -77,13 +78,13 @@ is there, and what is wrong is said. --unchecked leaves that out.`,
 		if err != nil {
 			return err
 		}
-		if members, err := parseObject(answer); err == nil && out.form == "table" {
+		if members, err := parseObject(answer); err == nil && out.form == "table" && kind != "issuer" {
 			out.note("Register this redirect URI there: %s", plain(members.value("redirect_uri")))
 		}
 		return out.object(answer, "id")
 	})
 	f := c.Flags()
-	f.StringVar(&kind, "kind", "", "google, github, discord, microsoft, apple, gitlab, oidc (any OpenID Connect issuer) or oauth2 (any OAuth 2.0 service)")
+	f.StringVar(&kind, "kind", "", "google, github, discord, microsoft, apple, gitlab, oidc (any OpenID Connect issuer), oauth2 (any OAuth 2.0 service) or issuer (nobody signs in with it: its tokens are exchanged for ours)")
 	f.StringVar(&issuer, "issuer", "", "the address that an OpenID Connect provider calls itself")
 	f.BoolVar(&unchecked, "unchecked", false, "do not ask the provider now whether it is there")
 	return c
