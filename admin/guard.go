@@ -27,7 +27,9 @@ func (a *api) guard(ctx huma.Context, next func(huma.Context)) {
 	case scope == apikeys.ScopeOwn:
 		caller, problem = a.person(w, r, scope)
 	case scope == apikeys.ScopeLeak && a.Reporters.Signed(r.Header):
-		caller, problem = a.reporter(r) // who shows no credential, but signs
+		if caller, problem = a.reporter(r); r.Header["Authorization"] != nil || r.Header["X-Api-Key"] != nil {
+			problem = refuse(badRequest, "The request is signed and has a credential. Send one of them.")
+		}
 	default:
 		caller, problem = a.caller(w, r, scope, ok)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strings"
 )
 
@@ -160,94 +159,3 @@ func (g *Guard) several(r *http.Request) carrier {
 
 // mostExposed is how many credentials are looked at of a request that has more than it may.
 const mostExposed = 4
-
-// carriers are the parameters that carry credentials elsewhere. RFC 9700 §4.3.2: "Clients MUST
-// NOT pass access tokens in a URI query parameter".
-var carriers = map[string]bool{"access_token": true, "api_key": true, "apikey": true, "api-key": true, "x-api-key": true}
-
-// anyInURL says whether there may be a credential in an address. Most have no query, and
-// nothing in their path that looks like a key.
-func (g *Guard) anyInURL(u *url.URL) bool {
-	maybe := u.User != nil || mayCarry(u.RawQuery)
-	for _, prefix := range g.KeyPrefixes {
-		maybe = maybe || strings.Contains(u.Path, prefix) || strings.Contains(u.RawQuery, prefix)
-	}
-	return maybe && len(g.inURL(u)) > 0
-}
-
-// mayCarry says whether a query has something escaped in it, or a parameter that ends like one
-// of the carriers.
-func mayCarry(query string) bool {
-	last := byte(0)
-	for i := range len(query) {
-		switch c := query[i]; c {
-		case '%':
-			return true
-		case '=', '&', ';':
-			if last == 'y' || last == 'n' {
-				return true
-			}
-			last = c
-		default:
-			last = c | 0x20 // in lower case
-		}
-	}
-	return last == 'y' || last == 'n'
-}
-
-// inURL returns the credentials in an address, the first few of them.
-func (g *Guard) inURL(u *url.URL) (found []string) {
-	found = g.keysIn(found, u.Path)
-	if u.User != nil {
-		password, _ := u.User.Password()
-		found = append(g.keysIn(g.keysIn(found, u.User.Username()), password), "") // RFC 3986 §3.2.1: neither belongs there
-	}
-	// Not u.Query: it leaves out what it can't read, and others may read it.
-	for pair := range strings.FieldsFuncSeq(u.RawQuery, func(c rune) bool { return c == '&' || c == ';' }) {
-		name, value, _ := strings.Cut(pair, "=")
-		name, value = unescaped(name), unescaped(value)
-		if carriers[strings.ToLower(name)] {
-			found = append(found, value)
-			continue
-		}
-		found = g.keysIn(g.keysIn(found, value), name)
-	}
-	return found[:min(len(found), mostExposed)]
-}
-
-func unescaped(s string) string {
-	if plain, err := url.QueryUnescape(s); err == nil {
-		return plain
-	}
-	return s
-}
-
-// keysIn appends what looks like a key in a text, and is not part of a longer word.
-func (g *Guard) keysIn(found []string, text string) []string {
-	for _, prefix := range g.KeyPrefixes {
-		for rest := text; len(found) < mostExposed; {
-			_, after, ok := strings.Cut(rest, prefix)
-			if !ok {
-				break
-			}
-			rest = after
-			end := strings.IndexFunc(after, func(c rune) bool {
-				return !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-')
-			})
-			if end < 0 {
-				end = len(after)
-			}
-			if key := prefix + after[:end]; looksLikeKey(key, prefix) {
-				found = append(found, key)
-			}
-		}
-	}
-	return found
-}
-
-// looksLikeKey says whether somebody who finds s would take it for a key, a mistyped one too:
-// the prefix and something long after it.
-func looksLikeKey(s, prefix string) bool {
-	rest, ok := strings.CutPrefix(s, prefix)
-	return ok && len(rest) >= 20 && token68(rest)
-}

@@ -28,6 +28,24 @@ func (g *Guard) Identify(r *http.Request, rule Rule) (Principal, error) {
 // [ErrInURL], and tells Exposed: for a proxy's word about the address that it was asked for.
 func (g *Guard) CheckURL(r *http.Request, u *url.URL) error { return g.checkURL(r, u, time.Now()) }
 
+// CheckClearText refuses, with [ErrClearText], a request that others could have read and that shows
+// credentials, and tells Exposed of those that are good: for credentials in places that a guard does
+// not look at, as the body. shown is asked for them only if others could have read them.
+func (g *Guard) CheckClearText(r *http.Request, shown func() []string) error {
+	if !g.clearText(r) {
+		return nil
+	}
+	all := shown()
+	if len(all) == 0 {
+		return nil
+	}
+	from, now := g.address(r), time.Now()
+	for _, text := range all[:min(len(all), mostExposed)] {
+		g.exposed(r.Context(), carrier{text: text, from: from}, ErrClearText, now)
+	}
+	return ErrClearText
+}
+
 // Challenge sets the headers that the standards ask for with a refusal, and returns what to say.
 // The error is one of Identify or CheckURL; one that is no refusal is a fault of ours.
 func (g *Guard) Challenge(h http.Header, rule Rule, err error) *Error {

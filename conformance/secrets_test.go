@@ -22,12 +22,12 @@ import (
 // doors is where a credential may be shown, rightly or not.
 var doors = []string{
 	"/auth/verify", "/auth/verify/docs", "/api/v1/info", "/api/v1/keys/verify", "/api/v1/keys/verify-batch", "/api/v1/keys/lookup", "/api/v1/users",
-	"/api/v1/nothing", "/oauth/token", "/introspect", "/revoke", "/userinfo", "/authorize", "/end_session", "/login", "/consent", "/logout", "/setup",
+	"/api/v1/leaks", "/api/v1/me/keys", "/api/v1/revocations/snapshot", "/api/v1/nothing", "/account/keys", "/oauth/token", "/introspect", "/revoke", "/userinfo", "/authorize", "/end_session", "/login", "/consent", "/logout", "/setup",
 	"/", "/nothing", "/.well-known/openid-configuration", "/healthz", "/metrics",
 }
 
 // posted are the doors that take POST only, or show a form for GET.
-var posted = []string{"/api/v1/keys/verify", "/api/v1/keys/verify-batch", "/api/v1/keys/lookup", "/oauth/token", "/introspect", "/revoke", "/login", "/setup"}
+var posted = []string{"/api/v1/leaks", "/api/v1/keys/verify", "/api/v1/keys/verify-batch", "/api/v1/keys/lookup", "/oauth/token", "/introspect", "/revoke", "/login", "/setup"}
 
 // forms show again what somebody typed into the wrong field, to them.
 var forms = []string{"/login", "/setup", "/authorize"}
@@ -75,13 +75,23 @@ var carriers = []struct {
 		r.URL.RawQuery = url.Values{"api_key": {s}, "access_token": {s}, s: {s}}.Encode()
 	}},
 	{"the query, raw", func(r *http.Request, s string) { r.URL.RawQuery = s }},
+	{"the query, encoded twice", func(r *http.Request, s string) { r.URL.RawQuery = "next=" + url.QueryEscape("/?x="+encoded(s)) }},
 	{"the path", func(r *http.Request, s string) { r.URL.Path += "/" + s }},
 	{"what a proxy tells of the address", func(r *http.Request, s string) {
 		for _, name := range []string{"X-Original-Uri", "X-Forwarded-Uri", "X-Original-Method"} {
 			r.Header.Set(name, "/docs?x="+s)
 		}
 	}},
+	{"what a proxy tells of the address, encoded twice", func(r *http.Request, s string) {
+		for _, name := range []string{"X-Original-Uri", "X-Forwarded-Uri"} {
+			r.Header.Set(name, "/docs/"+url.PathEscape(encoded(s))+"?x="+url.QueryEscape(encoded(s)))
+		}
+	}},
 }
+
+// encoded is a text with every underscore percent-encoded, so that nothing that looks for the
+// beginning of a key finds it.
+func encoded(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "_", "%5F") }
 
 func letter(c rune) rune {
 	if strings.ContainsRune("_-.", c) || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' {

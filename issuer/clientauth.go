@@ -16,34 +16,6 @@ const assertionType = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 // maxBasic bounds an Authorization header: an id and a secret, percent-encoded and in base64.
 const maxBasic = 4 << 10
 
-// inBodyOnly are the parameters that make whoever reads them somebody else. RFC 6749 §2.3.1:
-// "The parameters can only be transmitted in the request-body and MUST NOT be included in
-// the request URI". Addresses end in logs and histories.
-var inBodyOnly = []string{
-	"client_secret", "client_assertion", "code", "code_verifier", "refresh_token", "token", "access_token", "password",
-	"assertion", "subject_token", "actor_token",
-}
-
-// postForm is [parseForm] for what programs send: a POST, with nothing secret in its address.
-func postForm(r *http.Request) (form, error) {
-	if r.Method != http.MethodPost {
-		// RFC 6749 §3.2: "The client MUST use the HTTP "POST" method".
-		return form{}, refuse("invalid_request", "The method must be POST.")
-	}
-	if r.URL.RawQuery != "" {
-		query, err := decodePairs(r.URL.RawQuery)
-		if err != nil {
-			return form{}, err
-		}
-		for _, name := range inBodyOnly {
-			if query.has(name) {
-				return form{}, refuse("invalid_request", "The parameter %s belongs into the body, not into the address.", name)
-			}
-		}
-	}
-	return parseForm(r)
-}
-
 // A proof is what a request shows to prove which client sends it.
 type proof struct {
 	method    string // one of authMethods, or "" if nothing was shown

@@ -10,6 +10,8 @@ import (
 type Error struct {
 	Code        string // RFC 6749 §4.1.2.1 and §5.2, OpenID Connect Core §3.1.2.6, RFC 6750 §3.1
 	Description string // printable ASCII without " and \, RFC 6749 §5.2
+	// Status is that of the answer, if it is not the usual one of the code.
+	Status int
 	// RetryAfter, if not zero, makes the answer a 429 (or 503 for temporarily_unavailable) with Retry-After.
 	RetryAfter time.Duration
 	// Bearer makes the answer carry a WWW-Authenticate: Bearer challenge, RFC 6750 §3.

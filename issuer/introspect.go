@@ -14,7 +14,7 @@ import (
 // information about an inactive token, including why the token is inactive".
 func (p *Provider) Introspect(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now()
-	f, err := postForm(r)
+	f, err := p.programForm(r)
 	if err != nil {
 		return err
 	}

@@ -41,6 +41,9 @@ type Config struct {
 	// Address says where a request comes from: API keys may be bound to networks. Nil: nobody
 	// knows, and such keys are refused.
 	Address func(*http.Request) netip.Addr
+	// ClearText refuses a request that others could have read, if it shows credentials: it is told
+	// which. Nil: nobody can.
+	ClearText func(r *http.Request, shown func() []string) error
 	// JWKS fetches the keys of a client that registered a jwks_uri.
 	JWKS func(ctx context.Context, url string) ([]byte, error)
 

@@ -18,7 +18,7 @@ import (
 // It answers only after the revocation was stored. If that fails, it fails.
 func (p *Provider) Revoke(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now()
-	f, err := postForm(r)
+	f, err := p.programForm(r)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ type tokens struct {
 // client that only got its authentication wrong must be able to try again.
 func (p *Provider) Token(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now()
-	f, err := postForm(r)
+	f, err := p.programForm(r)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,10 @@ import (
 // the token is for another resource as well: that is what the scope means.
 func (p *Provider) UserInfo(w http.ResponseWriter, r *http.Request) error {
 	now := time.Now()
-	text, refusal := bearerToken(r)
+	text, f, refusal := bearerToken(r)
+	if err := p.checkClearText(r, f); err != nil {
+		return asBearer(err)
+	}
 	if refusal != nil {
 		return refusal
 	}
@@ -87,34 +90,32 @@ func (p *Provider) askedOneByOne(r *http.Request, st *Standing) (map[string]*cla
 // bearerToken returns the one access token of a request. RFC 6750 §2: "Clients MUST NOT use
 // more than one method to transmit the token in each request." Not in the address, §2.3 and §5.3:
 // addresses end in logs.
-func bearerToken(r *http.Request) (string, *Error) {
-	var found []string
+func bearerToken(r *http.Request) (token string, f form, refusal *Error) {
+	shown := len(r.Header["Authorization"]) + len(r.Header[headerKey])
 	for _, header := range r.Header["Authorization"] {
-		scheme, token, _ := strings.Cut(header, " ")
-		if strings.EqualFold(scheme, "Bearer") {
-			found = append(found, strings.TrimSpace(token))
+		if scheme, text, _ := strings.Cut(header, " "); strings.EqualFold(scheme, "Bearer") {
+			token = strings.TrimSpace(text)
 		}
 	}
 	if media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); r.Method == http.MethodPost && err == nil && media == formType {
-		f, err := parseForm(r)
-		if err != nil {
-			return "", asBearer(err)
+		if f, err = parseForm(r); err != nil {
+			return "", form{}, asBearer(err)
 		}
 		if f.has("access_token") {
-			found = append(found, f.get("access_token"))
+			shown, token = shown+1, f.get("access_token")
 		}
 	}
 	if strings.Contains(r.URL.RawQuery, "access_token=") {
-		return "", asBearer(refuse("invalid_request", "The access token belongs into the Authorization header, not into the address."))
+		return "", f, asBearer(refuse("invalid_request", "The access token belongs into the Authorization header, not into the address."))
 	}
 	switch {
-	case len(found) > 1:
-		return "", asBearer(refuse("invalid_request", "The request has more than one access token."))
-	case len(found) == 0 || found[0] == "":
+	case shown > 1:
+		return "", f, asBearer(refuse("invalid_request", "The request has more than one credential."))
+	case token == "":
 		// RFC 6750 §3.1: without any token, "the resource server SHOULD NOT include an error code".
-		return "", &Error{Bearer: true}
+		return "", f, &Error{Bearer: true}
 	}
-	return found[0], nil
+	return token, f, nil
 }
 
 func errToken(why string) *Error {

@@ -129,6 +129,9 @@ func inOAuth(e *issuer.Error) *refusal {
 	} else if e.Bearer && e.Code == "" {
 		f.status = http.StatusUnauthorized // nothing was shown at all, RFC 6750 §3.1
 	}
+	if e.Status != 0 {
+		f.status = e.Status
+	}
 	if f.retry > 0 && f.status != http.StatusServiceUnavailable {
 		f.status = http.StatusTooManyRequests
 	}

@@ -157,7 +157,7 @@ func (s *Server) serve(to route) http.HandlerFunc {
 			}
 		}
 		// The guards of the admin API and of forward auth look by themselves.
-		if to.class.takesKeys && r.URL.RawQuery != "" && s.guards.api.CheckURL(r, r.URL) != nil {
+		if to.class.takesKeys && r.URL.RawQuery != "" && s.guards.people.CheckURL(r, r.URL) != nil {
 			s.refuse(x, r, to.class.say, errInAddress)
 			return
 		}

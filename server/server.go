@@ -179,6 +179,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Vault:        vaultDoor{s.upstream},
 		Outside:      outsideDoor{s.upstream, s.directory},
 		Address:      address,
+		ClearText:    func(r *http.Request, shown func() []string) error { return s.guards.people.CheckClearText(r, shown) },
 		JWKS:         fetch.New(fetch.Config{Allow: s.cfg.FetchAllow, Log: s.log}).Get,
 		AccessTTL:    s.cfg.AccessTTL,
 		IDTTL:        s.cfg.IDTTL,
