@@ -27,6 +27,10 @@ var (
 	ErrWrongDomain = errors.New("accounts: the domain makes no accounts")
 	// ErrLinked means that the identity is linked to another account.
 	ErrLinked = errors.New("accounts: the identity is linked to another account")
+	// ErrProviderOff means that the provider is disabled or gone.
+	ErrProviderOff = errors.New("accounts: the provider is disabled or gone")
+	// ErrTooManyLinks means that the account has as many identities as one may have.
+	ErrTooManyLinks = errors.New("accounts: the account has too many identities")
 	// ErrTwoReadings means that the provider has verified an address that has no canonical form, such as
 	// one that looks like another.
 	ErrTwoReadings = errors.New("accounts: the address can be read in more than one way")
@@ -93,8 +97,8 @@ var policy = []struct {
 var refusals = map[verdict]error{taken: ErrTaken, notInvited: ErrNotInvited, wrongDomain: ErrWrongDomain}
 
 // Arrive returns whose account an identity is: the linked one, or one by the policy. It returns a
-// [*MustProve], or one of the errors above, and [ErrNotFound] if the provider was disabled or
-// removed meanwhile.
+// [*MustProve], or one of the errors above: [ErrProviderOff] if the provider was disabled or removed
+// meanwhile, whoever it is.
 //
 // What somebody else does at the same moment can make a verdict wrong before it is carried out.
 // Then the store refuses, and it is decided anew.
@@ -290,8 +294,9 @@ func (d *Directory) takeRole(ctx context.Context, a Account, l Link, p upstream.
 }
 
 // Link links an identity to an account whose person is known to be there. It returns [ErrLinked]
-// if it is another account's, or [ErrNotFound] if the account or the provider is disabled or
-// gone, or the account has 20 identities. What is linked to this account already stays so.
+// if it is another account's, [ErrProviderOff] if the provider is disabled or gone,
+// [ErrTooManyLinks] if the account has 20 identities, or [ErrNotFound] if it is disabled or gone. What is
+// linked to this account already stays so.
 func (d *Directory) Link(ctx context.Context, accountID string, p upstream.Provider, i upstream.Identity, now time.Time) error {
 	l := Link{ProviderID: i.ProviderID, Subject: i.Subject, AccountID: accountID, Email: i.Email, LinkedAt: at(now), LastUsedAt: at(now)}
 	err := d.Store.AddLink(ctx, l, maxLinks, false)

@@ -266,7 +266,11 @@ func TestSignUpIsLimited(t *testing.T) {
 		if err := h.db.Upstream().RemoveProvider(t.Context(), p.ID, apikeys.By{}.Event("provider.remove", p.ID, "")); err != nil {
 			t.Fatal(err)
 		}
-		h.refused(accounts.ErrNotFound, p, from(p, "late", "late@corp.example"))
+		h.refused(accounts.ErrProviderOff, p, from(p, "late", "late@corp.example"))
+		// Whom it has brought before, too, and is still linked to it.
+		if _, _, err := h.directory.Arrive(t.Context(), p, from(p, "new", "new@corp.example"), noon); !errors.Is(err, accounts.ErrProviderOff) {
+			t.Errorf("somebody known: %v", err)
+		}
 	})
 }
 

@@ -68,7 +68,7 @@ func (s *Sessions) CookieName() string {
 // again. If it was somebody else's, it is replaced.
 //
 // It returns [ErrNotFound] if a was disabled or removed, or got another password, since a was
-// read.
+// read; [ErrProviderOff] or [ErrChanged] if it is by a link, and that is not good any more.
 func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Account, amr []string, acr, address string, now time.Time) (Session, error) {
 	return s.BeginWith(w, r, a, Proof{AMR: amr, ACR: acr}, address, now)
 }
@@ -77,9 +77,9 @@ func (s *Sessions) Begin(w http.ResponseWriter, r *http.Request, a Account, amr 
 type Proof struct {
 	AMR []string // RFC 8176
 	ACR string
-	// ProviderID, IdP, ProvedAt and Limits are those of [Session], if a provider says who it is.
-	ProviderID, IdP, Limits string
-	ProvedAt                time.Time
+	// ProviderID, Subject, IdP, ProvedAt and Limits are those of [Session], if a provider says who it is.
+	ProviderID, Subject, IdP, Limits string
+	ProvedAt                         time.Time
 	// Until is when the session ends at the latest, if that is before Max is over. Zero: it is not.
 	Until time.Time
 }
@@ -124,7 +124,7 @@ func (s *Sessions) fill(x Session, r *http.Request, how Proof, address string, n
 		x.ExpiresAt = how.Until
 	}
 	x.AMR, x.ACR = how.AMR, how.ACR
-	x.ProviderID, x.IdP, x.ProvedAt, x.Limits = how.ProviderID, how.IdP, how.ProvedAt, how.Limits
+	x.ProviderID, x.Subject, x.IdP, x.ProvedAt, x.Limits = how.ProviderID, how.Subject, how.IdP, how.ProvedAt, how.Limits
 	x.Address = printable(address, 64)
 	x.UserAgent = printable(r.UserAgent(), 200)
 	return x

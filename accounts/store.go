@@ -51,7 +51,10 @@ type Session struct {
 	// ProviderID is the upstream provider that says who it is, and IdP its name at that time.
 	// Both are empty if the person proved it here.
 	ProviderID string
-	IdP        string
+	// Subject is the identity there by whose link they are signed in: the session ends with the link,
+	// and when the provider is disabled or removed. Empty: there is none.
+	Subject string
+	IdP     string
 	// ProvedAt is when the person proved it to that provider: zero if it did not say.
 	ProvedAt time.Time
 	// Limits are what that provider says they may do, as one JSON object, or empty: the limits claim.
@@ -109,11 +112,13 @@ type Store interface {
 
 	// StartSession remembers a new session of an account, or returns [ErrNotFound] if the
 	// account is disabled or gone, or has another password hash than of: then it is not
-	// known any more who is at the browser. If endID is not empty, that session ends in the
-	// same transaction, with the reason "replaced".
+	// known any more who is at the browser. One with a Subject begins by a link: it returns
+	// [ErrProviderOff] if the provider is disabled or gone, and [ErrChanged] if the link is gone. If
+	// endID is not empty, that session ends in the same transaction, with the reason "replaced".
 	StartSession(ctx context.Context, s Session, of Account, endID string) error
 	// RenewSession gives an unended session of the same account a new cookie digest, AuthTime,
-	// AMR, ACR, SeenAt, ExpiresAt, Address, UserAgent, ProviderID, IdP, ProvedAt and Limits, or returns [ErrNotFound]. The old cookie is dead from then on.
+	// AMR, ACR, SeenAt, ExpiresAt, Address, UserAgent, ProviderID, Subject, IdP, ProvedAt and Limits, or returns
+	// [ErrNotFound], also if the link that Subject names is not good as in StartSession. The old cookie is dead from then on.
 	// Whatever disables the account or changes its password ends the session, and so this needs no more.
 	RenewSession(ctx context.Context, s Session) error
 	// Session returns a session and its account, in any state, or [ErrNotFound].

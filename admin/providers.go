@@ -23,10 +23,12 @@ type Providers interface {
 	AddProvider(ctx context.Context, p upstream.Provider, e apikeys.Event) error
 	// SetProvider puts is in the place of was, if was is still what is there (its UpdatedAt and
 	// its sealed secret say so); otherwise it returns [upstream.ErrChanged] or [upstream.ErrNotFound]. A name that is
-	// taken is [upstream.ErrExists].
+	// taken is [upstream.ErrExists]. Disabling ends the sessions that began with it and revokes what was
+	// allowed in them.
 	SetProvider(ctx context.Context, is, was upstream.Provider, e apikeys.Event) error
 	// RemoveProvider forgets a provider, the roles that its rules gave and the identities that name
-	// it, but for those of people with no other way in, or returns [upstream.ErrNotFound].
+	// it, but for those of people with no other way in, or returns [upstream.ErrNotFound]. Sessions end as
+	// when it is disabled; tokens that were kept are to be revoked.
 	RemoveProvider(ctx context.Context, id string, e apikeys.Event) error
 }
 
@@ -44,6 +46,7 @@ type ProviderSettings struct {
 	UserInfoURL    *string             `json:"userinfo_url,omitempty" nullable:"true"`
 	EmailsURL      *string             `json:"emails_url,omitempty" nullable:"true" doc:"GitHub's list of addresses"`
 	JWKSURL        *string             `json:"jwks_url,omitempty" nullable:"true"`
+	RevokeURL      *string             `json:"revoke_url,omitempty" nullable:"true" doc:"Where tokens that were kept are revoked (RFC 7009)"`
 	Mapping        map[string]*string  `json:"mapping,omitempty" nullable:"true" doc:"From a claim of ours to a path in its answer, with dots between the steps"`
 	Algorithms     []string            `json:"algorithms,omitempty" doc:"That its ID tokens may be signed with"`
 	Options        map[string]*string  `json:"options,omitempty" nullable:"true" doc:"The kind's own: host, tenant, team_id, key_id, guild, auth, email_verified"`
@@ -93,7 +96,7 @@ type ProviderChange struct {
 	Name     *string `json:"name,omitempty" doc:"Changes the redirect URI with it"`
 	ClientID *string `json:"client_id,omitempty"`
 	Secret   *string `json:"client_secret,omitempty" nullable:"true"`
-	Disabled *bool   `json:"disabled,omitempty"`
+	Disabled *bool   `json:"disabled,omitempty" doc:"Nobody can sign in with it. Disabling it ends the sessions that began with it, and revokes what was allowed in them"`
 	ProviderSettings
 }
 
@@ -128,7 +131,7 @@ func (a *api) showProvider(p upstream.Provider) Provider {
 		RedirectURI: back,
 		ProviderSettings: ProviderSettings{
 			Title: said(p.Title), Scopes: p.Scopes, AuthorizeURL: said(p.AuthorizeURL), TokenURL: said(p.TokenURL),
-			UserInfoURL: said(p.UserInfoURL), EmailsURL: said(p.EmailsURL), JWKSURL: said(p.JWKSURL), Mapping: table(p.Mapping),
+			UserInfoURL: said(p.UserInfoURL), EmailsURL: said(p.EmailsURL), JWKSURL: said(p.JWKSURL), RevokeURL: said(p.RevokeURL), Mapping: table(p.Mapping),
 			Algorithms: p.Algorithms, Options: table(p.Options), LinkBy: said(p.LinkBy), Authoritative: p.Authoritative,
 			SignUp: said(p.SignUp), Domains: p.Domains, Roles: p.Roles, SessionLife: said(p.SessionLife),
 			KeepTokens: said(p.KeepTokens), Organization: said(p.Organization), TokenAudiences: p.TokenAudiences,

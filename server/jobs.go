@@ -12,9 +12,10 @@ import (
 
 // How often the background jobs run.
 const (
-	purgeEvery = time.Minute
-	purgeBatch = 500
-	purgePause = 50 * time.Millisecond // other writers come first
+	purgeEvery  = time.Minute
+	purgeBatch  = 500
+	revokeEvery = 5 * time.Second       // of tokens that were kept, at upstream providers
+	purgePause  = 50 * time.Millisecond // other writers come first
 )
 
 // startJobs starts what the server does on its own, until ctx ends. The returned function
@@ -34,6 +35,7 @@ func (s *Server) startJobs(ctx context.Context) (wait func()) {
 	if s.cfg.NoticeURL != "" {
 		jobs.Go(func() { s.every(ctx, noticesEvery, nil, "telling the operator's webhook", s.notices) })
 	}
+	jobs.Go(func() { s.every(ctx, revokeEvery, nil, "revoking tokens at upstream providers", s.revokeUpstream) })
 	jobs.Go(func() { s.every(ctx, purgeEvery, nil, "forgetting what has expired", s.purge) })
 	return jobs.Wait
 }
@@ -107,6 +109,11 @@ func (s *Server) forget(ctx context.Context, c storage.Change) {
 			s.log.WarnContext(ctx, "a changed signing key could not be read yet", "kid", c.Ref, "err", err)
 		}
 	}
+}
+
+// revokeUpstream revokes what was kept of links that are gone. Of several copies one takes each.
+func (s *Server) revokeUpstream(ctx context.Context) error {
+	return s.upstream.RevokeDue(ctx, time.Now())
 }
 
 // purge forgets what has expired, if it is this copy's turn, a little at a time.

@@ -36,7 +36,7 @@ func (d outsideDoor) Arrive(ctx context.Context, brought issuer.Brought, life ti
 	}
 	x := accounts.Session{
 		ID: secret.NewID("ses"), AccountID: a.ID, Digest: secret.Bytes(32), // of no cookie
-		AuthTime: now, AMR: []string{"fed"}, ACR: issuer.ACRFederated, ProviderID: p.ID, IdP: p.Name, ProvedAt: who.AuthTime,
+		AuthTime: now, AMR: []string{"fed"}, ACR: issuer.ACRFederated, ProviderID: p.ID, Subject: who.Subject, IdP: p.Name, ProvedAt: who.AuthTime,
 		CreatedAt: now, SeenAt: now, ExpiresAt: until, UserAgent: "a token of " + p.Name,
 	}
 	if err := d.directory.Store.StartSession(ctx, x, a, ""); err != nil {
@@ -62,7 +62,8 @@ func notIn(err error) error {
 	if must, ok := errors.AsType[*accounts.MustProve](err); ok {
 		return fmt.Errorf("%w: %w", issuer.ErrNotFound, must)
 	}
-	for _, refused := range []error{accounts.ErrDisabled, accounts.ErrTaken, accounts.ErrNotInvited, accounts.ErrWrongDomain, accounts.ErrLinked, accounts.ErrNotFound} {
+	for _, refused := range []error{accounts.ErrDisabled, accounts.ErrTaken, accounts.ErrNotInvited, accounts.ErrWrongDomain, accounts.ErrLinked, accounts.ErrNotFound,
+		accounts.ErrProviderOff, accounts.ErrChanged} {
 		if errors.Is(err, refused) {
 			return fmt.Errorf("%w: %w", issuer.ErrNotFound, err)
 		}

@@ -48,12 +48,12 @@ func (s issuing) answer(ctx context.Context, a issuer.Authorization, relied *iss
 		do(`INSERT INTO authorizations (id, client_id, account_id, session_id, scopes, audience, claims,
 				auth_time, acr, amr, nonce, offline, created_at, redirect_uri, challenge,
 				code_digest, code_expires_at, code_spent_at, seed, generation, rotated_at,
-				idle_until, expires_at, revoked_at, revoke_reason, forget_at, bought, idp, limits)
+				idle_until, expires_at, revoked_at, revoke_reason, forget_at, bought, idp, provider_id, subject, limits)
 			SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,
-				$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, '', $29, $30
-			WHERE EXISTS (SELECT 1 FROM accounts WHERE id = $3 AND disabled_at = 0)
+				$16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, '', $29, s.provider_id, s.subject, $30
+			FROM sessions s WHERE s.id = $4 AND s.account_id = $3 AND s.ended_at = 0 AND s.expires_at > $13
+			AND EXISTS (SELECT 1 FROM accounts WHERE id = $3 AND disabled_at = 0)
 			AND EXISTS (SELECT 1 FROM clients WHERE id = $2 AND disabled_at = 0)
-			AND EXISTS (SELECT 1 FROM sessions WHERE id = $4 AND account_id = $3 AND ended_at = 0 AND expires_at > $13)
 			AND (NOT $27 OR EXISTS (SELECT 1 FROM consents WHERE account_id = $3 AND client_id = $2 AND granted_at = $28))
 			ON CONFLICT (id) DO NOTHING`,
 			a.ID, a.ClientID, a.AccountID, a.SessionID, a.Scopes, a.Audience, a.Claims,

@@ -24,10 +24,12 @@ var everything = []table{
 	{"named_keys", "name", "sealed, created_at"},
 	{"accounts", "id", "email, email_key, email_verified, name, role, claims, password_hash, created_at, updated_at, disabled_at"},
 	{"sessions", "id", "account_id, digest, auth_time, amr, acr, created_at, seen_at, expires_at, address, user_agent, ended_at, end_reason, " +
-		"provider_id, idp, proved_at, limits"},
+		"provider_id, subject, idp, proved_at, limits"},
 	{"providers", "id", "name, config, sealed, created_at, updated_at, disabled_at, event"},
 	{"identities", "provider_id, subject", "account_id, email, role, linked_at, used_at"},
 	{"upstream_tokens", "provider_id, subject", "account_id, sealed, scopes, expires_at, version, lease, kept_at"},
+	{"upstream_revocations", "id", "provider_id, subject, account_id, sealed, at, attempts, next_at"},
+	{"removed_providers", "id", "name, config, sealed, removed_at"},
 	{"spent_states", "id", "expires_at"},
 	{"counters", "key", "n, resets_at"},
 	{"setup_codes", "id", "digest, expires_at"},
@@ -35,7 +37,7 @@ var everything = []table{
 	{"consents", "account_id, client_id", "scopes, granted_at, updated_at"},
 	{"authorizations", "id", "client_id, account_id, session_id, scopes, audience, claims, auth_time, acr, amr, nonce, offline, created_at, " +
 		"redirect_uri, challenge, code_digest, code_expires_at, code_spent_at, bought, seed, generation, rotated_at, idle_until, expires_at, " +
-		"revoked_at, revoke_reason, forget_at, idp, limits"},
+		"revoked_at, revoke_reason, forget_at, idp, limits, provider_id, subject"},
 	{"access_tokens", "id", "digest, authorization_id, client_id, scopes, audience, issued_at, expires_at"},
 	{"revoked_tokens", "jti", "expires_at"},
 	{"revocations", "seq, kind, ref", "until, revoked"},

@@ -24,7 +24,8 @@ func (s people) Linked(ctx context.Context, providerID, subject, email string, n
 	var a accounts.Account
 	var l accounts.Link
 	n, err := s.db.write(ctx,
-		do(`UPDATE identities SET email = $3, used_at = $4 WHERE provider_id = $1 AND subject = $2`,
+		do(`UPDATE identities SET email = $3, used_at = $4 WHERE provider_id = $1 AND subject = $2
+			AND EXISTS (SELECT 1 FROM providers WHERE id = $1 AND disabled_at = 0)`,
 			providerID, subject, email, now),
 		ask(append(accountColumns(&a), intoLink(&l)...), `
 			SELECT a.id, a.email, a.email_key, a.email_verified, a.name, a.role, a.claims,
@@ -38,13 +39,15 @@ func (s people) Linked(ctx context.Context, providerID, subject, email string, n
 		return accounts.Account{}, accounts.Link{}, err
 	case n[1] == 0:
 		return accounts.Account{}, accounts.Link{}, accounts.ErrNotFound
+	case n[0] == 0:
+		return accounts.Account{}, accounts.Link{}, accounts.ErrProviderOff
 	}
 	return a, l, nil
 }
 
 // AddLinked implements [accounts.Links].
 func (s people) AddLinked(ctx context.Context, a accounts.Account, l accounts.Link) error {
-	var there int64
+	var why string
 	n, err := s.db.write(ctx,
 		lockProvider(l.ProviderID),
 		do(`INSERT INTO identities (`+linkColumns+`)
@@ -59,7 +62,7 @@ func (s people) AddLinked(ctx context.Context, a accounts.Account, l accounts.Li
 			WHERE EXISTS (SELECT 1 FROM identities WHERE account_id = $1)`,
 			a.ID, a.Email, a.EmailKey, a.EmailVerified, a.Name, a.Role, a.Claims,
 			a.PasswordHash, a.CreatedAt, a.UpdatedAt, a.DisabledAt),
-		ask(into{&there}, `SELECT 1 FROM identities WHERE provider_id = $1 AND subject = $2`, l.ProviderID, l.Subject))
+		ask(into{&why}, whyNotAdded, l.ProviderID, l.Subject, l.AccountID))
 	switch {
 	case errors.Is(err, errTaken):
 		return accounts.ErrExists
@@ -67,15 +70,27 @@ func (s people) AddLinked(ctx context.Context, a accounts.Account, l accounts.Li
 		return err
 	case n[1] == 1:
 		return nil
-	case n[3] == 1:
-		return accounts.ErrLinked
 	}
-	return accounts.ErrNotFound
+	return notAdded[why]
+}
+
+// whyNotAdded says what is in the way of a link: what comes first, if it is more than one thing.
+const whyNotAdded = `
+	SELECT CASE WHEN NOT EXISTS (SELECT 1 FROM providers WHERE id = $1 AND disabled_at = 0) THEN 'provider'
+		WHEN EXISTS (SELECT 1 FROM identities WHERE provider_id = $1 AND subject = $2) THEN 'linked'
+		WHEN NOT EXISTS (SELECT 1 FROM accounts WHERE id = $3 AND disabled_at = 0) THEN 'account'
+		ELSE 'full' END`
+
+var notAdded = map[string]error{
+	"provider": accounts.ErrProviderOff,
+	"linked":   accounts.ErrLinked,
+	"account":  accounts.ErrNotFound,
+	"full":     accounts.ErrTooManyLinks,
 }
 
 // AddLink implements [accounts.Links].
 func (s people) AddLink(ctx context.Context, l accounts.Link, most int, untouched bool) error {
-	var there int64
+	var why string
 	n, err := s.db.write(ctx,
 		// Not FOR SHARE: of those who count the links of an account, one goes after the other.
 		lock(`SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE`, l.AccountID),
@@ -87,16 +102,16 @@ func (s people) AddLink(ctx context.Context, l accounts.Link, most int, untouche
 			AND (SELECT COUNT(*) FROM identities WHERE account_id = $3) < CASE WHEN $9 THEN 1 ELSE $8 END
 			ON CONFLICT DO NOTHING`,
 			l.ProviderID, l.Subject, l.AccountID, l.Email, l.Role, l.LinkedAt, l.LastUsedAt, most, untouched),
-		ask(into{&there}, `SELECT 1 FROM identities WHERE provider_id = $1 AND subject = $2`, l.ProviderID, l.Subject))
+		ask(into{&why}, whyNotAdded, l.ProviderID, l.Subject, l.AccountID))
 	switch {
 	case err != nil:
 		return err
 	case n[2] == 1:
 		return nil
-	case n[3] == 1:
-		return accounts.ErrLinked
+	case why == "full" && untouched:
+		return accounts.ErrNotFound // it is not as it must be
 	}
-	return accounts.ErrNotFound
+	return notAdded[why]
 }
 
 // Links implements [accounts.Links].
@@ -107,36 +122,49 @@ func (s people) Links(ctx context.Context, accountID string) ([]accounts.Link, e
 }
 
 // RemoveLink implements [accounts.Links].
-func (s people) RemoveLink(ctx context.Context, accountID, providerID, subject string) error {
-	const another = `(EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND password_hash <> '')
+func (s people) RemoveLink(ctx context.Context, accountID, providerID, subject string, now time.Time) error {
+	// The link is there, and another way in.
+	const may = `EXISTS (SELECT 1 FROM identities WHERE provider_id = $2 AND subject = $3 AND account_id = $1)
+			AND (EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND password_hash <> '')
 				OR EXISTS (SELECT 1 FROM identities o JOIN providers p ON p.id = o.provider_id
 					WHERE o.account_id = $1 AND p.disabled_at = 0 AND NOT (o.provider_id = $2 AND o.subject = $3)))`
 	var there int64
-	n, err := s.db.write(ctx,
+	verb := []statement{
 		adminsTurn(),
 		// Of those who take ways away from an account, one goes after the other.
 		lock(`SELECT 1 FROM accounts WHERE id = $1 FOR UPDATE`, accountID),
+		// Whoever signs in by the link is done before this, and found below, or refused after it.
+		lock(`SELECT 1 FROM identities WHERE provider_id = $1 AND subject = $2 FOR UPDATE`, providerID, subject),
 		// What the provider's rules gave goes with it, except that the last administrator stays one.
 		do(`UPDATE accounts SET updated_at = updated_at + 1, role = ''
 			WHERE id = $1 AND role = 'admin'
 			AND EXISTS (SELECT 1 FROM identities WHERE provider_id = $2 AND subject = $3 AND account_id = $1 AND role = 'admin')
 			AND EXISTS (SELECT 1 FROM accounts WHERE role = 'admin' AND disabled_at = 0 AND id <> $1)
-			AND `+another,
+			AND `+may,
 			accountID, providerID, subject),
-		do(`DELETE FROM identities
-			WHERE provider_id = $2 AND subject = $3 AND account_id = $1
-			AND `+another,
-			accountID, providerID, subject),
-		forgetTokens(`provider_id = $1 AND subject = $2
-			AND NOT EXISTS (SELECT 1 FROM identities WHERE provider_id = $1 AND subject = $2)`, providerID, subject),
-		ask(into{&there}, `SELECT 1 FROM identities WHERE provider_id = $2 AND subject = $3 AND account_id = $1`,
-			accountID, providerID, subject))
+		// Sessions of an older program don't say by which of the person's identities there they began.
+		do(`UPDATE sessions SET ended_at = $4, end_reason = 'revoked'
+			WHERE account_id = $1 AND provider_id = $2 AND (subject = $3 OR subject = '') AND ended_at = 0 AND `+may,
+			accountID, providerID, subject, now),
+		do(`UPDATE authorizations SET revoked_at = $4, revoke_reason = 'unlinked'
+			WHERE account_id = $1 AND provider_id = $2 AND (subject = $3 OR subject = '') AND revoked_at = 0 AND `+may,
+			accountID, providerID, subject, now),
+		s.db.revokedAuthorizations(now, `account_id = $3 AND provider_id = $4 AND revoked_at = $5`, accountID, providerID, now),
+	}
+	remove := len(verb)
+	verb = append(verb, do(`DELETE FROM identities WHERE provider_id = $2 AND subject = $3 AND account_id = $1 AND `+may,
+		accountID, providerID, subject))
+	verb = append(verb, forgetTokens(now, `provider_id = $1 AND subject = $2
+		AND NOT EXISTS (SELECT 1 FROM identities WHERE provider_id = $1 AND subject = $2)`, providerID, subject)...)
+	verb = append(verb, ask(into{&there}, `SELECT 1 FROM identities WHERE provider_id = $2 AND subject = $3 AND account_id = $1`,
+		accountID, providerID, subject))
+	n, err := s.db.write(ctx, verb...)
 	switch {
 	case err != nil:
 		return err
-	case n[3] == 1:
+	case n[remove] == 1:
 		return nil
-	case n[5] == 1:
+	case n[len(verb)-1] == 1:
 		return accounts.ErrLastWay
 	}
 	return accounts.ErrNotFound

@@ -141,7 +141,7 @@ func (s people) SetPassword(ctx context.Context, id, was, hash string, endSessio
 // DisableAccount implements [accounts.Store].
 func (s people) DisableAccount(ctx context.Context, id string, now time.Time) error {
 	var there int64
-	n, err := s.db.write(ctx,
+	verb := []statement{
 		adminsTurn(),
 		// Before the rest, and every verb that gives this person something locks the same row: it
 		// is either before us, and then ended below, or after us, and then refused.
@@ -163,8 +163,9 @@ func (s people) DisableAccount(ctx context.Context, id string, now time.Time) er
 		// account is enabled again.
 		s.db.revokedAuthorizations(now, `account_id = $3 AND revoked_at = $4`, id, now),
 		s.db.standsIn("accounts", revocations.Account, id, `TRUE`, `disabled_at <> 0`, now),
-		forgetTokens(`account_id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND disabled_at = 0)`, id),
-		s.db.changed(OwnerChange, id, now))
+		s.db.changed(OwnerChange, id, now),
+	}
+	n, err := s.db.write(ctx, append(verb, forgetTokensOf(id, now)...)...)
 	switch {
 	case err != nil:
 		return err
@@ -187,7 +188,7 @@ func (s people) EnableAccount(ctx context.Context, id string, now time.Time) err
 // RemoveAccount implements [accounts.Store].
 func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) error {
 	var there int64
-	n, err := s.db.write(ctx,
+	verb := []statement{
 		adminsTurn(),
 		do(`DELETE FROM accounts
 			WHERE id = $1
@@ -209,8 +210,9 @@ func (s people) RemoveAccount(ctx context.Context, id string, now time.Time) err
 			id, now)),
 		ask(into{&there}, `SELECT 1 FROM accounts WHERE id = $1`, id),
 		s.db.goneFrom("accounts", revocations.Account, id, now),
-		forgetTokens(`account_id = $1 AND NOT EXISTS (SELECT 1 FROM accounts WHERE id = $1 AND disabled_at = 0)`, id),
-		s.db.changed(OwnerChange, id, now))
+		s.db.changed(OwnerChange, id, now),
+	}
+	n, err := s.db.write(ctx, append(verb, forgetTokensOf(id, now)...)...)
 	switch {
 	case err != nil:
 		return err

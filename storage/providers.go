@@ -70,13 +70,18 @@ func (s Providers) SetProvider(ctx context.Context, is, was upstream.Provider, e
 		return fmt.Errorf("storage: writing a provider: %w", err)
 	}
 	var there int64
-	n, err := s.db.write(ctx,
+	verb := []statement{
 		do(`UPDATE providers SET name = $2, config = $3, sealed = $4, updated_at = $5, disabled_at = $6, event = $8
 			WHERE id = $1 AND updated_at = $7 AND sealed = $9`,
 			was.ID, is.Name, string(config), is.SealedSecret, is.UpdatedAt, is.DisabledAt, was.UpdatedAt, e.ID, was.SealedSecret),
 		ask(into{&there}, `SELECT 1 FROM providers WHERE id = $1`, was.ID),
 		audited("providers", e),
-		s.db.changed(ProviderChange, was.ID, is.UpdatedAt))
+		s.db.changed(ProviderChange, was.ID, is.UpdatedAt),
+	}
+	if !is.Enabled() && !withdrawn(is, was) {
+		verb = append(verb, s.endBegun(was.ID, `EXISTS (SELECT 1 FROM providers WHERE id = $1 AND disabled_at <> 0)`, "provider disabled", e.At)...)
+	}
+	n, err := s.db.write(ctx, verb...)
 	switch {
 	case errors.Is(err, errTaken):
 		return upstream.ErrExists
@@ -90,11 +95,32 @@ func (s Providers) SetProvider(ctx context.Context, is, was upstream.Provider, e
 	return upstream.ErrNotFound
 }
 
+// withdrawn says whether a provider is disabled because the configuration does not have it any more.
+// That may be one copy with half a configuration, which must not sign everybody out.
+func withdrawn(is, was upstream.Provider) bool {
+	return is.Managed == upstream.ManagedNoLonger && was.Managed != upstream.ManagedNoLonger
+}
+
+// endBegun ends the sessions that began with a provider, and what was allowed in them, if this is so:
+// whoever signs people in for it may be somebody else, and so it is a matter of trust and not of who
+// is present. The id of the provider is $1 of this.
+func (s Providers) endBegun(id, this, why string, now time.Time) []statement {
+	return []statement{
+		unhurried(do(`UPDATE sessions SET ended_at = $2, end_reason = 'revoked'
+			WHERE provider_id = $1 AND provider_id <> '' AND ended_at = 0 AND `+this, id, now)),
+		unhurried(do(`UPDATE authorizations SET revoked_at = $2, revoke_reason = $3
+			WHERE provider_id = $1 AND provider_id <> '' AND revoked_at = 0 AND `+this, id, now, why)),
+		unhurried(s.db.revokedAuthorizations(now, `provider_id = $3 AND provider_id <> '' AND revoked_at = $4`, id, now)),
+	}
+}
+
 // RemoveProvider forgets a provider and the identities that name it, or returns [upstream.ErrNotFound].
+// Sessions that began with it end as when it is disabled. Tokens that were kept are to be revoked, for
+// which the provider is remembered as long as it takes.
 // The identity stays of whoever has no other way in: their account was somebody's, and must not look
 // like one that was made for whoever comes first.
 func (s Providers) RemoveProvider(ctx context.Context, id string, e apikeys.Event) error {
-	n, err := s.db.write(ctx,
+	verb := []statement{
 		adminsTurn(),
 		// Of any number who remove it, the one who still finds it here does.
 		do(`UPDATE providers SET event = $2 WHERE id = $1`, id, e.ID),
@@ -105,13 +131,22 @@ func (s Providers) RemoveProvider(ctx context.Context, id string, e apikeys.Even
 			AND EXISTS (SELECT 1 FROM accounts WHERE role = 'admin' AND disabled_at = 0
 				AND id NOT IN (SELECT account_id FROM identities WHERE provider_id = $1 AND role = 'admin'))
 			AND EXISTS (SELECT 1 FROM providers WHERE id = $1 AND event = $2)`, id, e.ID),
+		do(`INSERT INTO removed_providers (id, name, config, sealed, removed_at)
+			SELECT id, name, config, sealed, CAST($3 AS BIGINT) FROM providers WHERE id = $1 AND event = $2
+			AND (EXISTS (SELECT 1 FROM upstream_tokens WHERE provider_id = $1) OR EXISTS (SELECT 1 FROM upstream_revocations WHERE provider_id = $1))
+			ON CONFLICT DO NOTHING`, id, e.ID, e.At),
 		do(`DELETE FROM providers WHERE id = $1`, id),
 		unhurried(do(`DELETE FROM identities
 			WHERE provider_id = $1 AND NOT EXISTS (SELECT 1 FROM providers WHERE id = $1)
 			AND (EXISTS (SELECT 1 FROM accounts a WHERE a.id = identities.account_id AND a.password_hash <> '')
 				OR EXISTS (SELECT 1 FROM identities o WHERE o.account_id = identities.account_id AND o.provider_id <> $1))`, id)),
-		unhurried(forgetTokens(`provider_id = $1 AND NOT EXISTS (SELECT 1 FROM providers WHERE id = $1)`, id)),
-		s.db.changed(ProviderChange, id, e.At))
+		s.db.changed(ProviderChange, id, e.At),
+	}
+	const gone = `NOT EXISTS (SELECT 1 FROM providers WHERE id = $1)`
+	for _, one := range forgetTokens(e.At, `provider_id = $1 AND `+gone, id) {
+		verb = append(verb, unhurried(one))
+	}
+	n, err := s.db.write(ctx, append(verb, s.endBegun(id, gone, "provider removed", e.At)...)...)
 	switch {
 	case err != nil:
 		return err

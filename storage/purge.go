@@ -9,6 +9,9 @@ import (
 // goes without reading them.
 const changesKept = time.Hour
 
+// revocationsKept is how long nobody tries to revoke tokens of a provider, until they are forgotten.
+const revocationsKept = 48 * time.Hour
+
 // Purge deletes what nobody can use any more: at most batch rows of each kind, each kind in
 // a short transaction of its own. It returns how many rows there were; a caller goes on, in
 // its own time, until there are none.
@@ -29,6 +32,10 @@ func (db *DB) Purge(ctx context.Context, now time.Time, batch int) (deleted int6
 				SELECT key FROM counters WHERE resets_at <= $1 LIMIT $2)`, now, batch),
 		do(`DELETE FROM spent_states WHERE id IN (
 				SELECT id FROM spent_states WHERE expires_at <= $1 LIMIT $2)`, now, batch),
+		// Whoever revokes at providers gives up long before this, and says so.
+		do(`DELETE FROM upstream_revocations WHERE id IN (
+				SELECT id FROM upstream_revocations WHERE next_at > 0 AND next_at <= $1 LIMIT $2)`, now.Add(-revocationsKept), batch),
+		do(`DELETE FROM removed_providers WHERE NOT EXISTS (SELECT 1 FROM upstream_revocations r WHERE r.provider_id = removed_providers.id)`),
 		do(`DELETE FROM notices WHERE id IN (
 				SELECT id FROM notices WHERE at <= $1 LIMIT $2)`, now.Add(-noticesKept), batch),
 		do(`DELETE FROM setup_codes WHERE expires_at <= $1`, now),

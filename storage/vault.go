@@ -21,15 +21,10 @@ func intoKept(k *upstream.Kept) into {
 	return into{&k.ProviderID, &k.Subject, &k.AccountID, &k.Sealed, &k.Scopes, &k.ExpiresAt, &k.Version, &k.Lease}
 }
 
-// forgetTokens takes tokens away that nobody may have any more: a statement of the verb that takes
-// away what they rest on.
-func forgetTokens(where string, args ...any) statement {
-	return do(`DELETE FROM upstream_tokens WHERE `+where, args...)
-}
-
 // Keep implements [upstream.VaultStore].
 func (s vault) Keep(ctx context.Context, k upstream.Kept, now time.Time) error {
-	_, err := s.db.write(ctx,
+	var why string
+	n, err := s.db.write(ctx,
 		// Whoever unlinks, disables or removes is before this, and seen, or after, and finds the row.
 		lock(`SELECT 1 FROM accounts WHERE id = $1 FOR SHARE`, k.AccountID),
 		lockProvider(k.ProviderID),
@@ -42,8 +37,21 @@ func (s vault) Keep(ctx context.Context, k upstream.Kept, now time.Time) error {
 			ON CONFLICT (provider_id, subject) DO UPDATE SET
 				account_id = excluded.account_id, sealed = excluded.sealed, scopes = excluded.scopes,
 				expires_at = excluded.expires_at, version = upstream_tokens.version + 1, lease = '', kept_at = excluded.kept_at`,
-			k.ProviderID, k.Subject, k.AccountID, k.Sealed, k.Scopes, k.ExpiresAt, now))
-	return err
+			k.ProviderID, k.Subject, k.AccountID, k.Sealed, k.Scopes, k.ExpiresAt, now),
+		// Many providers have one grant for a person and a client: to revoke what was forgotten would
+		// take the new tokens too.
+		do(`DELETE FROM upstream_revocations WHERE provider_id = $1 AND subject = $2
+			AND EXISTS (SELECT 1 FROM upstream_tokens WHERE provider_id = $1 AND subject = $2)`, k.ProviderID, k.Subject),
+		ask(into{&why}, whyNotLinked, k.ProviderID, k.Subject, k.AccountID))
+	switch {
+	case err != nil:
+		return err
+	case n[3] == 1:
+		return nil
+	case why == "provider":
+		return upstream.ErrOff
+	}
+	return upstream.ErrNotKept
 }
 
 // Kept implements [upstream.VaultStore].
@@ -77,11 +85,12 @@ func (s vault) LeaseKept(ctx context.Context, k upstream.Kept, lease string) (bo
 }
 
 // Refreshed implements [upstream.VaultStore].
-func (s vault) Refreshed(ctx context.Context, k upstream.Kept, lease string) error {
+func (s vault) Refreshed(ctx context.Context, k upstream.Kept, lease string, now time.Time) error {
 	return s.db.try(ctx, upstream.ErrNotKept, do(`
 		UPDATE upstream_tokens SET sealed = $5, scopes = $6, expires_at = $7, version = version + 1, lease = ''
 		WHERE provider_id = $1 AND subject = $2 AND version = $3 AND lease = $4`,
-		k.ProviderID, k.Subject, k.Version, lease, k.Sealed, k.Scopes, k.ExpiresAt))
+		k.ProviderID, k.Subject, k.Version, lease, k.Sealed, k.Scopes, k.ExpiresAt),
+		orphaned(k, now))
 }
 
 // ReleaseKept implements [upstream.VaultStore].

@@ -231,7 +231,7 @@ func (p *Provider) checkAddresses() error {
 	k, known := kinds[p.Kind], placesOf(p)
 	for _, a := range []struct{ field, address string }{
 		{"issuer", p.issuer()}, {"authorize_url", known.Authorize}, {"token_url", known.Token},
-		{"userinfo_url", known.UserInfo}, {"emails_url", p.EmailsURL}, {"jwks_url", known.JWKS},
+		{"userinfo_url", known.UserInfo}, {"emails_url", p.EmailsURL}, {"jwks_url", known.JWKS}, {"revoke_url", known.Revoke},
 	} {
 		if a.address == "" {
 			continue

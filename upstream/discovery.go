@@ -32,6 +32,7 @@ const tenantID = "{tenantid}"
 // places are the addresses of a provider, and what else its metadata says.
 type places struct {
 	Authorize, Token, UserInfo, JWKS string
+	Revoke                           string // empty: nothing can be revoked there
 
 	Issuer     string // of the metadata; may have {tenantid} in it
 	SaysIssuer bool   // RFC 9207 §3: its answers have iss
@@ -73,6 +74,7 @@ func (t *talk) places() (places, error) {
 	found.Token = cmp.Or(known.Token, found.Token)
 	found.UserInfo = cmp.Or(known.UserInfo, found.UserInfo)
 	found.JWKS = cmp.Or(known.JWKS, found.JWKS)
+	found.Revoke = cmp.Or(known.Revoke, found.Revoke)
 	return found, nil
 }
 
@@ -187,6 +189,10 @@ func readPlaces(d document, issuer string, k *kind) (places, error) {
 		if u.Scheme != "https" && base.Scheme == "https" {
 			return places{}, fmt.Errorf("%s is in clear text, and the issuer is not", name)
 		}
+	}
+	// RFC 8414 §2. Nobody signs in by it: a strange one keeps nobody out.
+	if a := d.text("revocation_endpoint"); address(a) == "" && (strings.HasPrefix(a, "https:") || base.Scheme != "https") {
+		found.Revoke = a
 	}
 	methods, ok := d.texts("token_endpoint_auth_methods_supported")
 	if !ok {

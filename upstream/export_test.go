@@ -17,3 +17,6 @@ var (
 
 // Held opens kept tokens.
 func (g *Registry) Held(k Kept) (Held, error) { return g.held(k) }
+
+// RevokesAt is where tokens of a provider are revoked, without asking it.
+func RevokesAt(p *Provider) string { return placesOf(p).Revoke }

@@ -68,6 +68,7 @@ var kinds = map[string]*kind{
 	"google": {
 		title: "Google", connect: true, secret: true, chooses: true,
 		issuer:   "https://accounts.google.com",
+		places:   places{Revoke: "https://oauth2.googleapis.com/revoke"},
 		scopes:   []string{"openid", "email", "profile"},
 		keep:     url.Values{"access_type": {"offline"}, "prompt": {"consent"}},
 		mapping:  standard,
@@ -83,6 +84,7 @@ var kinds = map[string]*kind{
 			Authorize: "https://{host}/login/oauth/authorize",
 			Token:     "https://{host}/login/oauth/access_token",
 			UserInfo:  "https://{host}/api/v3/user", // of an Enterprise Server; see placesOf
+			Revoke:    "https://{host}/api/v3/applications/{client_id}/grant",
 		},
 		scopes: []string{"read:user", "user:email"},
 		mapping: map[string]string{"sub": "id", "name": "name|login", "preferred_username": "login", "picture": "avatar_url",
@@ -98,6 +100,7 @@ var kinds = map[string]*kind{
 			Authorize: "https://discord.com/oauth2/authorize",
 			Token:     "https://discord.com/api/oauth2/token",
 			UserInfo:  "https://discord.com/api/users/@me",
+			Revoke:    "https://discord.com/api/oauth2/token/revoke",
 		},
 		scopes: []string{"identify", "email"},
 		mapping: map[string]string{"sub": "id", "name": "global_name|username", "preferred_username": "username", "locale": "locale",
@@ -127,6 +130,7 @@ var kinds = map[string]*kind{
 			Authorize: "https://appleid.apple.com/auth/authorize",
 			Token:     "https://appleid.apple.com/auth/token",
 			JWKS:      "https://appleid.apple.com/auth/keys",
+			Revoke:    "https://appleid.apple.com/auth/revoke",
 		},
 		scopes:   []string{"name", "email"},
 		mapping:  map[string]string{"sub": "sub", "email": "email", "email_verified": "email_verified"},
@@ -139,6 +143,7 @@ var kinds = map[string]*kind{
 		title: "GitLab", connect: true, secret: true,
 		options:  map[string]string{"host": "gitlab.com"},
 		issuer:   "https://{host}",
+		places:   places{Revoke: "https://{host}/oauth/revoke"},
 		scopes:   []string{"openid", "profile", "email"},
 		mapping:  with(standard, map[string]string{"groups": "groups_direct"}),
 		mails:    true,
@@ -247,8 +252,17 @@ func placesOf(p *Provider) places {
 		UserInfo:  cmp.Or(p.UserInfoURL, p.fill(k.places.UserInfo)),
 		JWKS:      cmp.Or(p.JWKSURL, p.fill(k.places.JWKS)),
 	}
-	if p.Kind == "github" && p.UserInfoURL == "" && p.option("host") == "github.com" {
+	public := p.Kind == "github" && p.option("host") == "github.com"
+	if public && p.UserInfoURL == "" {
 		known.UserInfo = "https://api.github.com/user"
+	}
+	known.Revoke = p.RevokeURL
+	// Tokens of a server somewhere else are not shown to the one that it speaks like.
+	if p.RevokeURL == "" && p.Issuer == "" && p.TokenURL == "" {
+		known.Revoke = strings.ReplaceAll(p.fill(k.places.Revoke), "{client_id}", url.PathEscape(p.ClientID))
+		if public {
+			known.Revoke = strings.Replace(known.Revoke, "github.com/api/v3", "api.github.com", 1)
+		}
 	}
 	return known
 }

@@ -35,6 +35,7 @@ type Provider struct {
 	UserInfoURL  string `json:"userinfo_url,omitempty"`
 	EmailsURL    string `json:"emails_url,omitempty"` // GitHub's list of addresses
 	JWKSURL      string `json:"jwks_url,omitempty"`
+	RevokeURL    string `json:"revoke_url,omitempty"` // where kept tokens are revoked, RFC 7009
 
 	// Mapping is from a claim of ours to a path in the provider's answer, with dots between its
 	// steps: "sub": "id", "email": "user.mail". It goes before the kind's own.

@@ -139,7 +139,7 @@ func host(address string) string {
 func named(p *Provider) []string {
 	var list []string
 	known := placesOf(p)
-	for _, address := range []string{p.issuer(), known.Token, known.UserInfo, known.JWKS, p.EmailsURL} {
+	for _, address := range []string{p.issuer(), known.Token, known.UserInfo, known.JWKS, known.Revoke, p.EmailsURL} {
 		u, err := url.Parse(address)
 		if err != nil || u.Host == "" {
 			continue

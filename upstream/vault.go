@@ -14,13 +14,15 @@ import (
 	"mintmark/internal/secret"
 )
 
-// Errors of [Registry.Hand].
+// Errors of [Registry.Hand] and [Registry.Keep].
 var (
 	// ErrNotKept: there are no tokens of this person at this provider, or they are good no more.
 	// Signing in with the provider again may bring new ones.
 	ErrNotKept = errors.New("upstream: no tokens are kept")
 	// ErrAway: the provider, or who is just refreshing the tokens, does not answer. It may later.
 	ErrAway = errors.New("upstream: the tokens can't be refreshed now")
+	// ErrOff: the provider is disabled or gone.
+	ErrOff = errors.New("upstream: the provider is disabled or gone")
 )
 
 // Kept is the tokens of one identity as they are remembered.
@@ -39,7 +41,9 @@ type Kept struct {
 // A VaultStore remembers tokens. Every method is one transaction.
 type VaultStore interface {
 	// Keep remembers the tokens of an identity in place of older ones, if the identity is linked to
-	// the account and both the account and the provider are enabled. Otherwise it changes nothing.
+	// the account and both the account and the provider are enabled. Otherwise it changes nothing and
+	// returns [ErrOff], if it is the provider, or [ErrNotKept]. What is still to be revoked of the
+	// identity is not revoked any more.
 	Keep(ctx context.Context, k Kept, now time.Time) error
 	// Kept returns what was kept last for an account at a provider, while the link is there and both
 	// are enabled, or [ErrNotKept].
@@ -48,10 +52,13 @@ type VaultStore interface {
 	// there, and says whether it was. Of any number of callers with the same k one wins.
 	LeaseKept(ctx context.Context, k Kept, lease string) (bool, error)
 	// Refreshed puts new tokens in the place of those that lease was refreshing and takes the lease
-	// away, or returns [ErrNotKept] if the lease is another's by now or the tokens are gone.
-	Refreshed(ctx context.Context, k Kept, lease string) error
+	// away, or returns [ErrNotKept] if the lease is another's by now or the tokens are gone. If they are
+	// gone, the new ones are to be revoked.
+	Refreshed(ctx context.Context, k Kept, lease string, now time.Time) error
 	// ReleaseKept takes a lease away. gone takes the tokens with it.
 	ReleaseKept(ctx context.Context, k Kept, lease string, gone bool) error
+
+	RevocationStore
 }
 
 // Held is a token to act with at a provider for a person.
@@ -87,7 +94,8 @@ type pair struct {
 }
 
 // Keep seals and remembers what a provider gave us for a person, if its row says so. The person
-// allowed it there, on the provider's own page.
+// allowed it there, on the provider's own page. It returns [ErrOff] if the provider is disabled or gone, and
+// [ErrNotKept] if the identity is not the account's, or the account is disabled.
 func (g *Registry) Keep(ctx context.Context, accountID string, i Identity, now time.Time) error {
 	if i.Tokens == nil || g.Vault == nil {
 		return nil
@@ -236,7 +244,7 @@ func (g *Registry) refresh(ctx context.Context, p *Provider, k Kept, lease strin
 		return Kept{}, err
 	}
 	for pause := lookAgain; ; pause *= 2 {
-		err = g.Vault.Refreshed(ctx, k, lease)
+		err = g.Vault.Refreshed(ctx, k, lease, now)
 		if err == nil || errors.Is(err, ErrNotKept) || pause > 3*time.Second {
 			return k, err
 		}

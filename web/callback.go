@@ -65,7 +65,7 @@ func (s *Site) arrived(w http.ResponseWriter, r *http.Request, name string, iden
 		return notArrived(err)
 	}
 	if err := s.Upstream.Keep(r.Context(), a.ID, identity, now); err != nil {
-		return err
+		return notArrived(err)
 	}
 	return s.signInAs(w, r, a, proofOf(p, identity, now), to, now)
 }
@@ -86,7 +86,7 @@ func (s *Site) signInAs(w http.ResponseWriter, r *http.Request, a accounts.Accou
 		return refusal("account_disabled", "", err) // a moment ago
 	}
 	if err != nil {
-		return err
+		return notArrived(err)
 	}
 	s.goOn(w, to)
 	return nil
@@ -125,7 +125,7 @@ const leastLife = 30 * time.Second
 // proofOf is what a sign-in at a provider is worth here. amr begins with "fed": what follows
 // is the provider's word for how it was done there.
 func proofOf(p upstream.Provider, i upstream.Identity, now time.Time) accounts.Proof {
-	how := accounts.Proof{AMR: []string{fed}, ACR: issuer.ACRFederated, ProviderID: p.ID, IdP: p.Name, ProvedAt: i.AuthTime}
+	how := accounts.Proof{AMR: []string{fed}, ACR: issuer.ACRFederated, ProviderID: p.ID, Subject: i.Subject, IdP: p.Name, ProvedAt: i.AuthTime}
 	for _, m := range i.AMR {
 		if methods[m] && len(how.AMR) < 10 {
 			how.AMR = append(how.AMR, m)
@@ -155,7 +155,11 @@ func notArrived(err error) error {
 		{accounts.ErrWrongDomain, "not_your_domain"},
 		{accounts.ErrLinked, "identity_taken"},
 		{accounts.ErrTwoReadings, "bad_email"},
+		{accounts.ErrProviderOff, "disabled_provider"},
+		{upstream.ErrOff, "disabled_provider"},
+		{accounts.ErrTooManyLinks, "too_many_links"},
 		{accounts.ErrNotFound, "changed_meanwhile"},
+		{upstream.ErrNotKept, "changed_meanwhile"},
 		{accounts.ErrChanged, "changed_meanwhile"},
 	} {
 		if errors.Is(err, row.is) {

@@ -42,7 +42,7 @@ var refusals = map[string]struct {
 	title, text string
 }{
 	"unknown_provider":  {http.StatusNotFound, "Not a way to sign in", ""},
-	"disabled_provider": {http.StatusForbidden, "Switched off", ""},
+	"disabled_provider": {http.StatusForbidden, "Switched off", "Signing in with this provider was switched off. Choose another way from the sign-in page."},
 	"declined":          {http.StatusForbidden, "You said no", ""},
 	"not_a_member":      {http.StatusForbidden, "Not a member", ""},
 	"account_disabled":  {http.StatusForbidden, "This account is disabled", "You can’t sign in with it. Ask whoever runs this site."},
@@ -54,6 +54,8 @@ var refusals = map[string]struct {
 		"New accounts need a verified e-mail address of certain domains, and yours is not one of them. Choose another account at the provider, or sign in another way."},
 	"identity_taken": {http.StatusConflict, "Linked to somebody else",
 		"That account at the provider belongs to another account here. Sign in with it, and unlink it there first."},
+	"too_many_links": {http.StatusConflict, "As many as there can be",
+		"There are 20 accounts of providers linked to yours, and there can’t be more. Unlink one that you don’t use, and start again."},
 	"changed_meanwhile": {http.StatusForbidden, "Not possible any more",
 		"The account or the provider was changed or switched off while you were there. Please start again."},
 	"bad_email": {http.StatusBadRequest, "You are not signed in",

@@ -15,12 +15,12 @@ import (
 
 // A providerSettings is what the flags say about a provider.
 type providerSettings struct {
-	title, clientID, secretFile, authorizeURL, tokenURL, userInfoURL, emailsURL, jwksURL string
-	linkBy, signUp, sessionLife, organization                                            string
-	scopes, algorithms, tokenAudiences, authoritative, domains, maps, roles, options     []string
-	host, tenant, teamID, keyID, guild                                                   string
-	keysFile                                                                             string
-	keepTokens, disabled                                                                 bool
+	title, clientID, secretFile, authorizeURL, tokenURL, userInfoURL, emailsURL, jwksURL, revokeURL string
+	linkBy, signUp, sessionLife, organization                                                       string
+	scopes, algorithms, tokenAudiences, authoritative, domains, maps, roles, options                []string
+	host, tenant, teamID, keyID, guild                                                              string
+	keysFile                                                                                        string
+	keepTokens, disabled                                                                            bool
 }
 
 func (p *providerSettings) flags(c *cobra.Command) {
@@ -34,6 +34,7 @@ func (p *providerSettings) flags(c *cobra.Command) {
 	f.StringVar(&p.userInfoURL, "userinfo-url", "", "where it says who has arrived")
 	f.StringVar(&p.emailsURL, "emails-url", "", "where GitHub lists somebody's addresses")
 	f.StringVar(&p.jwksURL, "jwks-url", "", "where its public keys are")
+	f.StringVar(&p.revokeURL, "revoke-url", "", "where tokens that were kept are revoked")
 	f.StringArrayVar(&p.maps, "map", nil, "CLAIM=PATH: where a claim of ours is in its answer, like email=user.mail; can be repeated")
 	f.StringArrayVar(&p.algorithms, "algorithm", nil, "that its ID tokens may be signed with; can be repeated")
 	f.StringVar(&p.host, "host", "", "host of a GitHub Enterprise Server or of your own GitLab")
@@ -52,7 +53,7 @@ func (p *providerSettings) flags(c *cobra.Command) {
 	f.StringArrayVar(&p.tokenAudiences, "token-audience", nil, "audience for which tokens of its issuer are exchanged for ours; can be repeated")
 	f.StringVar(&p.keysFile, "keys-file", "", "file with the public keys of such tokens: PEM (public keys or certificates) or a JWK Set; then nothing is fetched because of a token. - is the standard input")
 	f.StringVar(&p.organization, "organization", "", "whose it is; everybody's if nothing is said")
-	f.BoolVar(&p.disabled, "disabled", false, "nobody can sign in with it (--disabled=false: again)")
+	f.BoolVar(&p.disabled, "disabled", false, "nobody can sign in with it, and whoever has is signed out (--disabled=false: they can again)")
 }
 
 // members returns what was said, under the names of the admin API. An empty value becomes null.
@@ -70,6 +71,7 @@ func (p *providerSettings) members(c *cobra.Command, stdin io.Reader) (map[strin
 		{"userinfo-url", "userinfo_url", p.userInfoURL},
 		{"emails-url", "emails_url", p.emailsURL},
 		{"jwks-url", "jwks_url", p.jwksURL},
+		{"revoke-url", "revoke_url", p.revokeURL},
 		{"algorithm", "algorithms", p.algorithms},
 		{"link-by", "link_by", p.linkBy},
 		{"authoritative", "authoritative", p.authoritative},

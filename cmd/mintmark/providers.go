@@ -95,7 +95,8 @@ func providersSet(a *access) *cobra.Command {
 	c := &cobra.Command{
 		Use: "set PROVIDER", Short: "Change a provider; what is not said stays as it is", Args: cobra.ExactArgs(1),
 		Long: "Change a provider; what is not said stays as it is. A flag that can be repeated replaces the whole list, except --map and --option, which change the entries " +
-			"that they name. An empty value takes away what was said before.",
+			"that they name. An empty value takes away what was said before.\n\n" +
+			"--disabled ends the sessions that began with the provider and revokes what was allowed in them; the links stay.",
 		Example: "  mintmark providers set google --client-secret-file new-secret.txt\n" +
 			"  mintmark providers set google --disabled",
 	}
@@ -125,7 +126,7 @@ func providersSet(a *access) *cobra.Command {
 func providersRemove(a *access) *cobra.Command {
 	return &cobra.Command{
 		Use: "rm PROVIDER", Short: "Forget a provider and every link to it", Args: cobra.ExactArgs(1),
-		Long:    "Forget a provider and every link to it. Whoever had no other way to sign in has none until they get a password. To keep the links, disable it: providers set PROVIDER --disabled.",
+		Long:    "Forget a provider and every link to it, end the sessions that began with it and revoke what was allowed in them. Whoever had no other way to sign in has none until they get a password. To keep the links, disable it: providers set PROVIDER --disabled.",
 		Example: "  mintmark providers rm google",
 		RunE: a.run(func(ctx context.Context, at *remote, out *printer, args []string) error {
 			if _, err := at.do(ctx, http.MethodDelete, providerPath(args[0]), nil); err != nil {

@@ -152,8 +152,8 @@ func anIdentityIsOnePerson(t *testing.T, w *world) {
 	// A provider that is disabled or gone brings nobody.
 	off := w.disable(other)
 	b := w.bare()
-	w.wants(accounts.ErrNotFound, w.people.AddLinked(w.ctx, b, w.linkOf(off, "bob", b.ID)))
-	w.wants(accounts.ErrNotFound, w.people.AddLink(w.ctx, w.linkOf(off, "bob", a.ID), 20, false))
+	w.wants(accounts.ErrProviderOff, w.people.AddLinked(w.ctx, b, w.linkOf(off, "bob", b.ID)))
+	w.wants(accounts.ErrProviderOff, w.people.AddLink(w.ctx, w.linkOf(off, "bob", a.ID), 20, false))
 	_, err = w.people.Account(w.ctx, b.ID)
 	w.wants(accounts.ErrNotFound, err)
 
@@ -167,6 +167,8 @@ func anIdentityIsOnePerson(t *testing.T, w *world) {
 	links, err := w.people.Links(w.ctx, b.ID)
 	w.must(err)
 	w.same([]accounts.Link{w.linkOf(p, "bob", b.ID)}, links)
+	_, _, err = w.people.Linked(w.ctx, p.ID, "bob", "", w.now)
+	w.wants(accounts.ErrProviderOff, err)
 	third := w.provider()
 	w.wants(accounts.ErrNotFound, w.people.AddLink(w.ctx, w.linkOf(third, "bob", b.ID), 20, true))
 	known := w.account()
@@ -194,7 +196,7 @@ func linksAreAdded(t *testing.T, w *world) {
 		if err == nil {
 			won++
 		} else {
-			w.wants(accounts.ErrNotFound, err)
+			w.wants(accounts.ErrTooManyLinks, err)
 		}
 	}
 	w.same(4, won)
@@ -217,9 +219,9 @@ func oneWayInStays(t *testing.T, w *world) {
 	p, other := w.provider(), w.provider()
 	b := w.bare()
 	w.must(w.people.AddLinked(w.ctx, b, w.linkOf(p, "b", b.ID)))
-	w.wants(accounts.ErrLastWay, w.people.RemoveLink(w.ctx, b.ID, p.ID, "b"))
-	w.wants(accounts.ErrNotFound, w.people.RemoveLink(w.ctx, b.ID, p.ID, "nobody"))
-	w.wants(accounts.ErrNotFound, w.people.RemoveLink(w.ctx, w.account().ID, p.ID, "b")) // not theirs
+	w.wants(accounts.ErrLastWay, w.people.RemoveLink(w.ctx, b.ID, p.ID, "b", w.now))
+	w.wants(accounts.ErrNotFound, w.people.RemoveLink(w.ctx, b.ID, p.ID, "nobody", w.now))
+	w.wants(accounts.ErrNotFound, w.people.RemoveLink(w.ctx, w.account().ID, p.ID, "b", w.now)) // not theirs
 
 	// Whoever takes both ways away at once, one stays.
 	w.must(w.people.AddLink(w.ctx, w.linkOf(other, "b", b.ID), 20, false))
@@ -228,7 +230,7 @@ func oneWayInStays(t *testing.T, w *world) {
 		if i%2 == 1 {
 			at = other.ID
 		}
-		err := db.Accounts().RemoveLink(w.ctx, b.ID, at, "b")
+		err := db.Accounts().RemoveLink(w.ctx, b.ID, at, "b", w.now)
 		if err == accounts.ErrNotFound { // the same one, taken a moment ago
 			return accounts.ErrLastWay
 		}
@@ -243,13 +245,13 @@ func oneWayInStays(t *testing.T, w *world) {
 	w.must(w.people.AddLinked(w.ctx, c, w.linkOf(p, "c", c.ID)))
 	w.must(w.people.AddLink(w.ctx, w.linkOf(other, "c", c.ID), 20, false))
 	w.disable(other)
-	w.wants(accounts.ErrLastWay, w.people.RemoveLink(w.ctx, c.ID, p.ID, "c"))
-	w.must(w.people.RemoveLink(w.ctx, c.ID, other.ID, "c"))
+	w.wants(accounts.ErrLastWay, w.people.RemoveLink(w.ctx, c.ID, p.ID, "c", w.now))
+	w.must(w.people.RemoveLink(w.ctx, c.ID, other.ID, "c", w.now))
 
 	// With a password the last link may go.
 	a := w.account()
 	w.must(w.people.AddLink(w.ctx, w.linkOf(p, "a", a.ID), 20, false))
-	w.must(w.people.RemoveLink(w.ctx, a.ID, p.ID, "a"))
+	w.must(w.people.RemoveLink(w.ctx, a.ID, p.ID, "a", w.now))
 }
 
 func rolesOfRulesComeAndGo(t *testing.T, w *world) {
@@ -286,7 +288,9 @@ func rolesOfRulesComeAndGo(t *testing.T, w *world) {
 		w.must(err)
 		return left.Role
 	}
-	w.same("", gone(func(q upstream.Provider, a accounts.Account) { w.must(w.people.RemoveLink(w.ctx, a.ID, q.ID, "x")) }))
+	w.same("", gone(func(q upstream.Provider, a accounts.Account) {
+		w.must(w.people.RemoveLink(w.ctx, a.ID, q.ID, "x", w.now))
+	}))
 	removes := func(q upstream.Provider, a accounts.Account) {
 		w.must(w.upstream.RemoveProvider(w.ctx, q.ID, w.event("provider.remove", q.ID, 0)))
 	}

@@ -210,7 +210,7 @@ func everyVerbIsOneTrip(t *testing.T, w *world) {
 		{"Count", 1, func() error { _, _, err := w.people.Count(w.ctx, "k", time.Minute, w.now); return err }},
 		{"Session", 1, func() error { _, _, err := w.people.Session(w.ctx, x.session.ID); return err }},
 		{"EndSession", 3, func() error { return w.people.EndSession(w.ctx, x.session.ID, "logout", w.now) }},
-		{"DisableAccount", 9, func() error { return w.people.DisableAccount(w.ctx, x.account.ID, w.now) }},
+		{"DisableAccount", 11, func() error { return w.people.DisableAccount(w.ctx, x.account.ID, w.now) }},
 	} {
 		trips, statements := db.Trips(), db.Statements()
 		w.must(tt.do())

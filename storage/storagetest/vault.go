@@ -38,13 +38,13 @@ func keptTokensGoWithWhatTheyRestOn(t *testing.T, w *world) {
 	// Nobody's tokens are kept for an account that the identity is not linked to.
 	stolen := k
 	stolen.AccountID = w.account().ID
-	w.must(w.copies[0].Vault().Keep(w.ctx, stolen, w.now))
+	w.wants(upstream.ErrNotKept, w.copies[0].Vault().Keep(w.ctx, stolen, w.now))
 	w.wants(upstream.ErrNotKept, kept(stolen))
 	w.must(kept(k))
 
 	// Unlinking takes them, and linking again does not bring them back.
 	w.must(w.people.SetPassword(w.ctx, a.ID, "", "hash", false, w.now))
-	w.must(w.people.RemoveLink(w.ctx, a.ID, p.ID, "ada"))
+	w.must(w.people.RemoveLink(w.ctx, a.ID, p.ID, "ada", w.now))
 	w.wants(upstream.ErrNotKept, kept(k))
 	w.must(w.people.AddLink(w.ctx, w.linkOf(p, "ada", a.ID), 20, false))
 	w.wants(upstream.ErrNotKept, kept(k))
@@ -52,7 +52,7 @@ func keptTokensGoWithWhatTheyRestOn(t *testing.T, w *world) {
 	// So does disabling the account; enabling it does not bring them back.
 	b, l := w.keeps(p, "bob")
 	w.must(w.people.DisableAccount(w.ctx, b.ID, w.now))
-	w.must(w.copies[0].Vault().Keep(w.ctx, l, w.now))
+	w.wants(upstream.ErrNotKept, w.copies[0].Vault().Keep(w.ctx, l, w.now))
 	w.must(w.people.EnableAccount(w.ctx, b.ID, w.now))
 	w.wants(upstream.ErrNotKept, kept(l))
 
@@ -64,6 +64,7 @@ func keptTokensGoWithWhatTheyRestOn(t *testing.T, w *world) {
 	_, n := w.keeps(p, "di")
 	off := w.disable(p)
 	w.wants(upstream.ErrNotKept, kept(n))
+	w.wants(upstream.ErrOff, w.copies[0].Vault().Keep(w.ctx, n, w.now))
 	on := off
 	on.DisabledAt, on.UpdatedAt = time.Time{}, off.UpdatedAt.Add(time.Second)
 	w.must(w.upstream.SetProvider(w.ctx, on, off, w.event("provider.enable", p.ID, 0)))
@@ -87,10 +88,10 @@ func oneRefreshesKeptTokens(t *testing.T, w *world) {
 	mine := fmt.Sprint("copy-", won)
 	next := k
 	next.Sealed, next.ExpiresAt = []byte{2}, w.now.Add(2*time.Hour)
-	w.wants(upstream.ErrNotKept, w.copies[0].Vault().Refreshed(w.ctx, next, "somebody else"))
+	w.wants(upstream.ErrNotKept, w.copies[0].Vault().Refreshed(w.ctx, next, "somebody else", w.now))
 	w.must(w.copies[0].Vault().ReleaseKept(w.ctx, k, "somebody else", true))
-	w.must(w.copies[0].Vault().Refreshed(w.ctx, next, mine))
-	w.wants(upstream.ErrNotKept, w.copies[0].Vault().Refreshed(w.ctx, next, mine)) // once
+	w.must(w.copies[0].Vault().Refreshed(w.ctx, next, mine, w.now))
+	w.wants(upstream.ErrNotKept, w.copies[0].Vault().Refreshed(w.ctx, next, mine, w.now)) // once
 	got, err := w.copies[0].Vault().Kept(w.ctx, k.ProviderID, k.AccountID)
 	w.must(err)
 	next.Version = 2
@@ -100,11 +101,11 @@ func oneRefreshesKeptTokens(t *testing.T, w *world) {
 	w.lease(got, "", "gone", true)
 	w.lease(got, "", "mine", false)
 	w.lease(got, "gone", "mine", true)
-	w.wants(upstream.ErrNotKept, w.copies[0].Vault().Refreshed(w.ctx, got, "gone"))
+	w.wants(upstream.ErrNotKept, w.copies[0].Vault().Refreshed(w.ctx, got, "gone", w.now))
 
 	// Signing in again is later than every refresh.
 	w.must(w.copies[0].Vault().Keep(w.ctx, k, w.now.Add(time.Minute)))
-	w.wants(upstream.ErrNotKept, w.copies[0].Vault().Refreshed(w.ctx, got, "mine"))
+	w.wants(upstream.ErrNotKept, w.copies[0].Vault().Refreshed(w.ctx, got, "mine", w.now))
 
 	// What is sealed anew is the same tokens.
 	done, err := w.copies[0].Reseal(w.ctx, got, []byte{9})
