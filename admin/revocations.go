@@ -40,7 +40,7 @@ type (
 // A RevocationPage is what is revoked, a part at a time.
 type RevocationPage struct {
 	Items []revocations.Revocation `json:"items"`
-	Seq   int64                    `json:"seq"`            // since, when there is no next
+	Seq   string                   `json:"seq"`            // since, when there is no next
 	Next  string                   `json:"next,omitempty"` // since, for the next part
 }
 
@@ -58,7 +58,7 @@ func (a *api) readRevocations(ctx context.Context, in *revocationsInput) (*huma.
 	if err != nil {
 		return nil, cursorProblem(err)
 	}
-	return plain("application/json", RevocationPage{append([]revocations.Revocation{}, p.Found...), p.Low, p.Next})
+	return plain("application/json", RevocationPage{append([]revocations.Revocation{}, p.Found...), p.Here, p.Next})
 }
 
 // cursorProblem turns what is wrong with a cursor into a problem.
@@ -66,7 +66,7 @@ func cursorProblem(err error) error {
 	switch {
 	case errors.Is(err, revocations.ErrCursor):
 		return refuse(badRequest, "The cursor is not one of this list.").field("query", "since", "is not the id, seq or next of an answer").because(err)
-	case errors.Is(err, revocations.ErrFuture):
+	case errors.Is(err, revocations.ErrEpoch):
 		return refuse(gone, "The database is not the one that this cursor is from. Begin anew, with a snapshot.").because(err)
 	case errors.Is(err, revocations.ErrFull), errors.Is(err, revocations.ErrEnded):
 		return refuse(busy, "This copy of the server takes no more listeners. Try again.").because(err)
@@ -139,11 +139,11 @@ func (s *stream) tell(listener *revocations.Listener, p revocations.Page) error 
 		return err
 	}
 	for {
-		low := p.Low
+		id := p.Here
 		if p.Next != "" {
-			low = 0 // whoever has only this must ask for it once more
+			id = "" // whoever has only this must ask for it once more
 		}
-		for _, text := range revocations.Messages(p.Found, low) {
+		for _, text := range revocations.Messages(p.Found, id) {
 			if err := s.write(text); err != nil {
 				return err
 			}
@@ -194,7 +194,7 @@ type revocationsToken struct {
 	Audience    string                   `json:"aud"`
 	IssuedAt    int64                    `json:"iat"`
 	Expires     int64                    `json:"exp"`
-	Seq         int64                    `json:"seq"`
+	Seq         string                   `json:"seq"`
 	Revocations []revocations.Revocation `json:"revocations"`
 	Next        string                   `json:"next,omitempty"`
 }
@@ -208,7 +208,7 @@ func (a *api) snapshotRevocations(ctx context.Context, in *snapshotInput) (*huma
 	}
 	claims, err := json.Marshal(revocationsToken{
 		Issuer: a.Issuer, Audience: a.Issuer, IssuedAt: now.Unix(), Expires: now.Add(snapshotLife).Unix(),
-		Seq: p.Low, Revocations: append([]revocations.Revocation{}, p.Found...), Next: p.Next,
+		Seq: p.Here, Revocations: append([]revocations.Revocation{}, p.Found...), Next: p.Next,
 	})
 	if err != nil {
 		return nil, err

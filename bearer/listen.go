@@ -144,12 +144,25 @@ func (f *Feed) fetch(ctx context.Context, path, since, accept string) ([]byte, e
 	return text, nil
 }
 
+// A place is up to where everything is known, in the words of the issuer. Older ones wrote a number.
+type place string
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (p *place) UnmarshalJSON(text []byte) error {
+	var number json.Number
+	if err := json.Unmarshal(text, &number); err == nil && len(text) > 0 && text[0] != '"' {
+		*p = place(number)
+		return nil
+	}
+	return json.Unmarshal(text, (*string)(p))
+}
+
 // A snapshot is the claims of a signed page of everything that is revoked.
 type snapshot struct {
 	Issuer      string       `json:"iss"`
 	Audience    string       `json:"aud"`
 	Expires     int64        `json:"exp"`
-	Seq         json.Number  `json:"seq"`
+	Seq         place        `json:"seq"`
 	Revocations []revocation `json:"revocations"`
 	Next        string       `json:"next"`
 }
@@ -170,7 +183,7 @@ func (f *Feed) begin(ctx context.Context) error {
 		all = f.apply(s.Revocations) && all
 		if s.Next == "" {
 			f.denied.full.Store(!all)
-			f.knows(s.Seq.String(), "")
+			f.knows(string(s.Seq), "")
 			return nil
 		}
 		next = s.Next
@@ -275,7 +288,7 @@ func (f *Feed) poll(ctx context.Context) (worked bool, err error) {
 			}
 			var page struct {
 				Items []revocation `json:"items"`
-				Seq   json.Number  `json:"seq"`
+				Seq   place        `json:"seq"`
 				Next  string       `json:"next"`
 			}
 			if err := json.Unmarshal(text, &page); err != nil || page.Seq == "" {
@@ -283,7 +296,7 @@ func (f *Feed) poll(ctx context.Context) (worked bool, err error) {
 			}
 			f.apply(page.Items)
 			if next = page.Next; next == "" {
-				f.knows(page.Seq.String(), "poll")
+				f.knows(string(page.Seq), "poll")
 			}
 		}
 		worked = true

@@ -14,6 +14,11 @@
 //
 // Transactions become visible in another order than they began, so there is no counter that
 // a reader could simply continue at. A [Place] says what its reader has seen: everything below
-// Low, and of what is above some. Low alone is what services remember. It means the same on
+// Low, and of what is above some. Services remember Low and the epoch. That means the same on
 // every copy; to begin again there tells some things twice and leaves nothing out.
+//
+// After a crash, on a standby that takes over and in a copy of the database, numbers are given
+// again that were given before, to transactions of which nothing is left. Whoever went on from there would
+// miss what has them now. Therefore each of these begins a new epoch, and whoever comes from another
+// begins anew.
 package revocations

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -189,7 +188,7 @@ func (h *Hub) read(ctx context.Context) error {
 		h.dropAll()
 	case len(found) > 0 || now.Sub(h.beatAt) >= BeatEvery:
 		h.beatAt = now
-		for _, text := range Messages(found, to.Low) {
+		for _, text := range Messages(found, to.Cursor()) {
 			h.tell(text)
 		}
 	}
@@ -211,8 +210,8 @@ func (h *Hub) tell(text []byte) {
 
 // Messages writes revocations as server-sent events (HTML Standard §9.2), a bounded number in
 // each. The last has the id: who has it has all of them. Without any there is one message all
-// the same, which says that there is nothing. With a low of 0 there is no id.
-func Messages(found []Revocation, low int64) [][]byte {
+// the same, which says that there is nothing. An empty id is none.
+func Messages(found []Revocation, id string) [][]byte {
 	var all [][]byte
 	for len(found) > 0 {
 		n := min(perMessage, len(found))
@@ -227,8 +226,8 @@ func Messages(found []Revocation, low int64) [][]byte {
 		all = [][]byte{[]byte(": nothing new\n")}
 	}
 	last := len(all) - 1
-	if low > 0 {
-		all[last] = append(strconv.AppendInt(append(all[last], "id: "...), low, 10), '\n')
+	if id != "" {
+		all[last] = append(append(append(all[last], "id: "...), id...), '\n')
 	}
 	for i := range all {
 		all[i] = append(all[i], '\n')

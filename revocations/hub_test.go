@@ -50,7 +50,7 @@ func (s *list) News(_ context.Context, from revocations.Place) ([]revocations.Re
 	if s.away != nil {
 		return nil, from, false, s.away
 	}
-	to := revocations.Place{Low: int64(len(s.all) + 1), Seen: "something"}
+	to := revocations.Place{Epoch: "e", Low: int64(len(s.all) + 1), Seen: "something"}
 	if from.Seen == "" {
 		return nil, to, false, nil
 	}
@@ -109,11 +109,11 @@ func TestWhoJoinsHearsWhatComes(t *testing.T) {
 		s.add("one")
 		time.Sleep(time.Second)
 		text, _ := heard(l)
-		if want := `data: [{"kind":"token","ref":"one","until":`; !strings.Contains(text, want) || strings.Contains(text, "before") || !strings.HasSuffix(text, "id: 3\n\n") {
+		if want := `data: [{"kind":"token","ref":"one","until":`; !strings.Contains(text, want) || strings.Contains(text, "before") || !strings.HasSuffix(text, "id: e.3\n\n") {
 			t.Errorf("heard %q", text)
 		}
 		time.Sleep(11 * time.Second)
-		if text, _ := heard(l); text != ": nothing new\nid: 3\n\n: nothing new\nid: 3\n\n" {
+		if text, _ := heard(l); text != ": nothing new\nid: e.3\n\n: nothing new\nid: e.3\n\n" {
 			t.Errorf("when nothing is new: %q", text)
 		}
 		// Silence: nobody says that there is nothing new who does not know.
@@ -214,12 +214,12 @@ func TestWhoCanNotJoin(t *testing.T) {
 
 // A message is bounded, and only who has the last of several knows all of them.
 func TestMessages(t *testing.T) {
-	all := revocations.Messages(make([]revocations.Revocation, 450), 7)
+	all := revocations.Messages(make([]revocations.Revocation, 450), "e.7")
 	if len(all) != 3 {
 		t.Fatalf("%d messages", len(all))
 	}
 	for i, text := range all {
-		if has := strings.HasSuffix(string(text), "\nid: 7\n\n"); has != (i == 2) || !strings.HasPrefix(string(text), "event: revocations\ndata: [{") {
+		if has := strings.HasSuffix(string(text), "\nid: e.7\n\n"); has != (i == 2) || !strings.HasPrefix(string(text), "event: revocations\ndata: [{") {
 			t.Errorf("message %d is %.80q", i, text)
 		}
 	}

@@ -3,6 +3,7 @@ package revocations
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"time"
 )
 
@@ -37,11 +38,17 @@ func (r Revocation) MarshalJSON() ([]byte, error) {
 
 // A Place is up to where somebody has read. The zero value is now: what comes after it.
 type Place struct {
-	// Low is below everything that may be new. It never decreases, and is the same for all copies.
+	// Epoch names whoever gave the numbers: a database from its start to its end or its crash. In
+	// another epoch the same number can be given once more, to something else.
+	Epoch string
+	// Low is below everything that may be new. It never decreases in an epoch, and is the same for all copies.
 	Low int64
 	// Seen says, in the words of the store, what at and above Low is old.
 	Seen string
 }
+
+// Cursor is what services remember of a place.
+func (p Place) Cursor() string { return p.Epoch + "." + strconv.FormatInt(p.Low, 10) }
 
 // An At is one revocation in the order of all that there are.
 type At struct {
@@ -53,7 +60,8 @@ type At struct {
 type Store interface {
 	// News returns what became visible since a place, in order, and the place after it. Every
 	// transaction is returned once, however long it took to become visible. If there is more
-	// than [MostNews], more is true, and what is missing can be had from Live only.
+	// than [MostNews], or the place is of another epoch, more is true, and what is missing can be
+	// had from Live only.
 	News(ctx context.Context, from Place) (found []Revocation, to Place, more bool, err error)
 	// Live returns at most limit revocations that matter at a time, after a position, in order;
 	// the positions of each; and the place of this reading.

@@ -30,7 +30,7 @@ type Change struct {
 // Changes returns what became visible since a place, and the place after it. Programs older than
 // this one say when they wrote, and not in which order: what they wrote since a time is returned
 // every time. With again, so is everything since then, for a reader that lost its place. missed
-// is true if there was more than can be read at once, or the database went back in time.
+// is true if there was more than can be read at once, or the place is of another epoch.
 func (db *DB) Changes(ctx context.Context, from revocations.Place, since time.Time, again bool) (found []Change, to revocations.Place, missed bool, err error) {
 	all := int64(math.MaxInt64)
 	if again {
@@ -44,7 +44,7 @@ func (db *DB) Changes(ctx context.Context, from revocations.Place, since time.Ti
 			found = append(found, c)
 			return err
 		}, since, all)
-	return found, to, len(found) > revocations.MostNews || wentBack(from, to), err
+	return found, to, len(found) > revocations.MostNews || anotherEpoch(from, to), err
 }
 
 // changed announces a change, in the verb that makes it, and wakes the copies that listen. An

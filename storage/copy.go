@@ -17,6 +17,11 @@ type table struct {
 	rest string
 }
 
+// numbered is the table whose first column is a number of its database, and means nothing in another: its
+// rows get numbers of the one that they are copied to. Of several of one page that are about the same the
+// last is copied: there they could have one number, and it tells how things stand.
+const numbered = "revocations"
+
 // everything is every table but changes, leases, copies and confirmations, which matter only to servers that run. A
 // test compares it with the schema.
 var everything = []table{
@@ -85,7 +90,8 @@ func (db *DB) CopyTo(ctx context.Context, to *DB) (rows int64, err error) {
 		}
 	}
 	for _, t := range everything {
-		if err := db.copyTable(ctx, to, t); err != nil {
+		left, err := db.copyTable(ctx, to, t)
+		if err != nil {
 			return rows, fmt.Errorf("storage: copying %s (empty the other database before trying again): %w", t.name, err)
 		}
 		was, err := db.count(ctx, t)
@@ -96,7 +102,7 @@ func (db *DB) CopyTo(ctx context.Context, to *DB) (rows int64, err error) {
 		if err != nil {
 			return rows, err
 		}
-		if was != is {
+		if was != is+left {
 			return rows, fmt.Errorf("storage: %s has %d rows and its copy %d: something was writing meanwhile; end every server, empty the other database and try again", t.name, was, is)
 		}
 		rows += is
@@ -109,14 +115,20 @@ func (db *DB) count(ctx context.Context, t table) (n int64, err error) {
 	return n, err
 }
 
-// copyTable copies the rows in the order of their keys, a page at a time.
-func (db *DB) copyTable(ctx context.Context, to *DB, t table) error {
+// copyTable copies the rows in the order of their keys, a page at a time, and returns how many it
+// left out.
+func (db *DB) copyTable(ctx context.Context, to *DB, t table) (left int64, err error) {
 	columns := strings.Split(t.key+", "+t.rest, ", ")
 	keys := strings.Count(t.key, ",") + 1
 	first := fmt.Sprintf(`SELECT %s, %s FROM %s ORDER BY %s LIMIT %d`, t.key, t.rest, t.name, t.key, copyPage)
 	next := fmt.Sprintf(`SELECT %s, %s FROM %s WHERE (%s) > (%s) ORDER BY %s LIMIT %d`,
 		t.key, t.rest, t.name, t.key, parameters(keys), t.key, copyPage)
 	insert := fmt.Sprintf(`INSERT INTO %s (%s, %s) VALUES (%s)`, t.name, t.key, t.rest, parameters(len(columns)))
+	if t.name == numbered {
+		// The number that it had is not used, and has to be: PostgreSQL wants to know of what type it is.
+		insert = fmt.Sprintf(`INSERT INTO %s (%s, %s) SELECT %s, $2, $3, CAST($4 AS BIGINT), CAST($5 AS BOOLEAN) WHERE CAST($1 AS BIGINT) IS NOT NULL`,
+			t.name, t.key, t.rest, to.numbered(t.name))
+	}
 	query, after := first, []any(nil)
 	for {
 		var page []statement
@@ -137,13 +149,31 @@ func (db *DB) copyTable(ctx context.Context, to *DB, t table) error {
 			return nil
 		}, query, after...)
 		if err != nil || len(page) == 0 {
-			return err
-		}
-		if _, err := to.write(ctx, page...); err != nil {
-			return err
+			return left, err
 		}
 		query, after = next, slices.Clone(page[len(page)-1].args[:keys])
+		if t.name == numbered {
+			n := len(page)
+			page = newestOf(page)
+			left += int64(n - len(page))
+		}
+		if _, err := to.write(ctx, page...); err != nil {
+			return left, err
+		}
 	}
+}
+
+// newestOf leaves out what a later row of the page is about too: the same kind and ref.
+func newestOf(page []statement) (kept []statement) {
+	seen := map[[2]any]bool{}
+	for _, s := range slices.Backward(page) {
+		if of := [2]any{s.args[1], s.args[2]}; !seen[of] {
+			seen[of] = true
+			kept = append(kept, s)
+		}
+	}
+	slices.Reverse(kept)
+	return kept
 }
 
 // parameters returns "$1, $2, …".

@@ -11,6 +11,7 @@ import (
 	"mintmark/accounts"
 	"mintmark/apikeys"
 	"mintmark/issuer"
+	"mintmark/revocations"
 	"mintmark/storage"
 	"mintmark/storage/storagetest"
 )
@@ -70,5 +71,59 @@ func TestCopyTo(t *testing.T) {
 	}
 	if _, err := first.CopyTo(t.Context(), third); !errors.Is(err, storage.ErrNotEmpty) {
 		t.Errorf("into a database that is not empty: %v", err)
+	}
+}
+
+// Numbers are of one database. What comes from another gets those of the one that it is in, or it would be
+// new there when its numbers come up.
+func TestACopyHasNumbersOfItsOwn(t *testing.T) {
+	old := storagetest.Open(t, storagetest.Postgres(t))
+	now := time.Now()
+	for i := range 250 {
+		if err := old.Issuer().RevokeToken(t.Context(), fmt.Sprint("token-", i), now.Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := apikeys.Key{ID: "01234567890", Kind: "ok", OwnerType: "instance", Name: "k", Digest: []byte{1}, CreatedAt: now, Version: 1}
+	event := func(n string) apikeys.Event { return apikeys.Event{ID: n, At: now, Ref: key.ID} }
+	for _, err := range []error{
+		old.APIKeys().AddKey(t.Context(), key, 0, event("1")),
+		old.APIKeys().DisableKey(t.Context(), key.ID, "", event("2")),
+		old.APIKeys().EnableKey(t.Context(), key.ID, event("3")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	// As of a database that has lived for long.
+	if err := old.OnEveryConnection(t.Context(), `UPDATE revocations SET seq = seq + 4000000000000000`); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []*storage.DB{storagetest.Open(t, storagetest.Postgres(t)), storagetest.Open(t, storagetest.SQLite(t))} {
+		if _, err := old.CopyTo(t.Context(), to); err != nil {
+			t.Fatal(err)
+		}
+		_, place, _, err := to.Revocations().News(t.Context(), revocations.Place{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, at, here, err := to.Revocations().Live(t.Context(), revocations.At{}, 1000, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens, good := 0, false
+		for i, r := range found {
+			if at[i].Seq >= place.Low {
+				t.Errorf("%s %s has the number %d, and is new there after %d", r.Kind, r.Ref, at[i].Seq, place.Low)
+			}
+			if r.Kind == revocations.Key {
+				good = !r.Revoked // the last word about it
+			} else {
+				tokens++
+			}
+		}
+		if tokens != 250 || !good || here.Epoch != place.Epoch || here.Epoch == "" {
+			t.Errorf("%d tokens, the key is good: %v, at %+v and %+v", tokens, good, here, place)
+		}
 	}
 }

@@ -19,18 +19,23 @@ import (
 // slow ones, but its snapshot: pg_snapshot names the transactions that were not over then. What
 // is new is what that snapshot did not see, and these rows alone are read: the index finds them.
 //
-// Rows with a number that no transaction has yet came from another database, with a copy or a
-// backup. They are not news.
+// Rows with a number that no transaction has yet came from another database, with a backup. They
+// are not news.
 //
 // SQLite has one writer, which commits in the order of its numbers, and there a snapshot is
 // the last one.
+//
+// PostgreSQL gives a number again if the transaction that had it was undone and a crash, or a failover,
+// forgot it; and so does SQLite when the file is an older one. All that is certain is that neither
+// happens to a server that goes on running. So a place has an epoch: when PostgreSQL was started, and when it
+// last had to recover, which is when it forgets its statistics; for SQLite, when we opened the file.
 
 // numbered is an expression for the number of the transaction that writes a row of a table.
 func (db *DB) numbered(table string) string {
 	return strings.ReplaceAll(db.engine.about().number, "%s", table)
 }
 
-// snapshot is a query for low, seen and next of a table.
+// snapshot is a query for epoch, low, seen and next of a table.
 func (db *DB) snapshot(table string) string {
 	return strings.ReplaceAll(db.engine.about().snapshot, "%s", table)
 }
@@ -45,14 +50,14 @@ func (db *DB) news(ctx context.Context, table, what, older string, from revocati
 	to := from
 	err = db.list(ctx, func(r row) error {
 		var there int64
-		if err := r[:3].into(&to.Low, &to.Seen, &there); err != nil {
+		if err := r[:4].into(&to.Epoch, &to.Low, &to.Seen, &there); err != nil {
 			return err
 		}
 		if there == 0 {
 			return nil // nothing is new: this row has the place alone
 		}
-		return each(r[3:])
-	}, `SELECT s.low, s.seen, CASE WHEN r.seq IS NULL THEN 0 ELSE 1 END, `+what+`
+		return each(r[4:])
+	}, `SELECT s.epoch, s.low, s.seen, CASE WHEN r.seq IS NULL THEN 0 ELSE 1 END, `+what+`
 		FROM (`+db.snapshot(table)+`) s
 		LEFT JOIN `+table+` r ON r.seq >= $1 AND r.seq < s.next OR r.seq `+db.engine.about().among+older+`
 		ORDER BY r.seq LIMIT `+strconv.Itoa(revocations.MostNews+1),
@@ -77,12 +82,10 @@ func parseSnapshot(seen string) (next int64, open string, err error) {
 	return next, part[2], err
 }
 
-// wentBack says whether the database has forgotten transactions: a backup was restored, or a
-// standby took over that had not heard of all.
-func wentBack(from, to revocations.Place) bool {
-	was, _, err1 := parseSnapshot(from.Seen)
-	is, _, err2 := parseSnapshot(to.Seen)
-	return from.Seen != "" && err1 == nil && err2 == nil && is < was
+// anotherEpoch says whether the database may have forgotten transactions, and given their numbers again:
+// what is new can't be found by them.
+func anotherEpoch(from, to revocations.Place) bool {
+	return from.Seen != "" && from.Epoch != to.Epoch
 }
 
 // told keeps revocations for the verifiers that are told of them.
@@ -99,7 +102,7 @@ func (s told) News(ctx context.Context, from revocations.Place) (found []revocat
 			found = append(found, one)
 			return err
 		})
-	more = len(found) > revocations.MostNews || wentBack(from, to)
+	more = len(found) > revocations.MostNews || anotherEpoch(from, to)
 	return found, to, more, err
 }
 
@@ -108,7 +111,7 @@ func (s told) Live(ctx context.Context, after revocations.At, limit int, now tim
 	err = s.db.list(ctx, func(r row) error {
 		var one revocations.Revocation
 		var where revocations.At
-		if err := r.into(&here.Low, &here.Seen, &where.Seq, &where.Kind, &where.Ref, &one.Until, &one.Revoked); err != nil {
+		if err := r.into(&here.Epoch, &here.Low, &here.Seen, &where.Seq, &where.Kind, &where.Ref, &one.Until, &one.Revoked); err != nil {
 			return err
 		}
 		if where.Kind == "" {
@@ -117,7 +120,7 @@ func (s told) Live(ctx context.Context, after revocations.At, limit int, now tim
 		one.Kind, one.Ref = where.Kind, where.Ref
 		found, at = append(found, one), append(at, where)
 		return nil
-	}, `SELECT s.low, s.seen, COALESCE(r.seq, 0), COALESCE(r.kind, ''), COALESCE(r.ref, ''), COALESCE(r.until, 0), COALESCE(r.revoked, FALSE)
+	}, `SELECT s.epoch, s.low, s.seen, COALESCE(r.seq, 0), COALESCE(r.kind, ''), COALESCE(r.ref, ''), COALESCE(r.until, 0), COALESCE(r.revoked, FALSE)
 		FROM (`+s.db.snapshot("revocations")+`) s
 		LEFT JOIN (SELECT seq, kind, ref, until, revoked FROM revocations
 			WHERE (seq, kind, ref) > ($1, $2, $3) AND until > $4

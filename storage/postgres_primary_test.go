@@ -5,6 +5,7 @@ package storage_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"mintmark/internal/secret"
 	"mintmark/issuer"
+	"mintmark/revocations"
 	"mintmark/storage"
 	"mintmark/storage/storagetest"
 )
@@ -85,6 +87,78 @@ func TestAPrimaryThatWasLeftBehindIsNotBelieved(t *testing.T) {
 	}
 	standby.Start(t)
 	eventually(t, func() bool { return errors.Is(use("after"), issuer.ErrReplayed) })
+}
+
+// The numbers of transactions that were undone may not have reached the standby: it gives them again, to
+// others. Whoever goes on from a number of before would not find them among the new ones.
+func TestAfterAFailoverNumbersAreGivenAgain(t *testing.T) {
+	primary := storagetest.StartCluster(t)
+	db := storagetest.Open(t, primary.URL())
+	standby := primary.AddStandby(t)
+	db.Close()
+	db, err := storage.Open(t.Context(), storagetest.Either(standby, primary), storage.Options{MaxConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	until := time.Now().Add(time.Hour)
+	news := func(from revocations.Place) (found []revocations.Revocation, to revocations.Place, more bool) {
+		t.Helper()
+		found, to, more, err := db.Revocations().News(t.Context(), from)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found, to, more
+	}
+	// where is the number of a revocation, and from where on there are new ones.
+	where := func(ref string) (seq, next int64) {
+		t.Helper()
+		found, at, here, err := db.Revocations().Live(t.Context(), revocations.At{}, 100, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range found {
+			if r.Ref == ref {
+				seq = at[i].Seq
+			}
+		}
+		return seq, here.Low
+	}
+	if err := db.Issuer().RevokeToken(t.Context(), "before", until); err != nil {
+		t.Fatal(err)
+	}
+	standby.Stop(t)
+	primary.Exec(t, strings.Repeat(`BEGIN; SELECT pg_current_xact_id(); ROLLBACK;`, 20))
+	_, place, _ := news(revocations.Place{})
+	if found, _, more := news(place); len(found) > 0 || more {
+		t.Errorf("when nothing is new: %v, more %v", found, more)
+	}
+	_, next := where("before")
+
+	primary.Kill(t)
+	standby.Start(t)
+	standby.Promote(t)
+	eventually(t, func() bool { return db.Issuer().RevokeToken(t.Context(), "after", until) == nil })
+	if seq, _ := where("after"); seq == 0 || seq >= next {
+		t.Fatalf("the number %d was not given before: the next was %d", seq, next)
+	}
+	_, to, more := news(place)
+	if !more {
+		t.Error("whoever goes on from before the failover is not told that they missed something")
+	}
+	if _, _, missed, err := db.Changes(t.Context(), place, time.Now(), false); err != nil || !missed {
+		t.Errorf("nor is a copy of the server: %v, %v", missed, err)
+	}
+	if _, _, more := news(to); more {
+		t.Error("the same once more")
+	}
+	// And when a server recovers from a crash.
+	standby.Kill(t)
+	standby.Start(t)
+	eventually(t, func() bool { return db.Ping(t.Context()) == nil })
+	if _, _, more := news(to); !more {
+		t.Error("whoever goes on from before a crash is not told that they missed something")
+	}
 }
 
 // Somebody cancels the wait for the synchronous standby. The commit is there, and would be lost with

@@ -16,7 +16,9 @@ func (p *postgresDB) about() about {
 		hasTable: `SELECT COUNT(*) FROM information_schema.tables
 			WHERE table_schema = current_schema() AND table_name = $1`,
 		number: `CAST(CAST(pg_current_xact_id() AS TEXT) AS BIGINT)`,
-		snapshot: `SELECT CAST(CAST(pg_snapshot_xmin(now) AS TEXT) AS BIGINT) AS low, CAST(now AS TEXT) AS seen,
+		snapshot: `SELECT to_hex(CAST(EXTRACT(EPOCH FROM pg_postmaster_start_time()) * 1000000 AS BIGINT)) ||
+			to_hex(CAST(COALESCE(EXTRACT(EPOCH FROM pg_stat_get_bgwriter_stat_reset_time()), 0) * 1000000 AS BIGINT)) AS epoch,
+			CAST(CAST(pg_snapshot_xmin(now) AS TEXT) AS BIGINT) AS low, CAST(now AS TEXT) AS seen,
 			CAST(CAST(pg_snapshot_xmax(now) AS TEXT) AS BIGINT) AS next
 			FROM pg_current_snapshot() AS now`,
 		among: `= ANY (CAST(string_to_array($2, ',') AS BIGINT[]))`,

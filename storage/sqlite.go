@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql/driver"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/url"
@@ -16,6 +17,8 @@ import (
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"mintmark/internal/secret"
 )
 
 // sqliteDB is an SQLite file with one writer and some readers.
@@ -24,6 +27,7 @@ import (
 // have the same file open: SQLite lets their writers take turns.
 type sqliteDB struct {
 	path    string
+	epoch   string // see news.go; hexadecimal
 	writer  *writer
 	readers chan *sqliteConn // those that nobody is using
 	made    int              // how many readers there are
@@ -43,7 +47,7 @@ func openSQLite(ctx context.Context, path string, o Options) (engine, error) {
 	if err := makeFile(path); err != nil {
 		return nil, err
 	}
-	s := &sqliteDB{path: path, closed: make(chan struct{})}
+	s := &sqliteDB{path: path, epoch: hex.EncodeToString(secret.Bytes(8)), closed: make(chan struct{})}
 	n := cmp.Or(o.MaxConns, max(4, runtime.GOMAXPROCS(0)))
 	s.readers = make(chan *sqliteConn, n)
 

@@ -20,7 +20,7 @@ func (s *sqliteDB) about() about {
 		// The newest row of both tables stays, whatever its age: numbers are not given twice.
 		number: `(SELECT COALESCE(MAX(seq), 0) + 1 FROM %s)`,
 		// Written as PostgreSQL writes it, with nothing open.
-		snapshot: `SELECT COALESCE(MAX(seq), 0) + 1 AS low, ':' || (COALESCE(MAX(seq), 0) + 1) || ':' AS seen, COALESCE(MAX(seq), 0) + 1 AS next FROM %s`,
+		snapshot: `SELECT '` + s.epoch + `' AS epoch, COALESCE(MAX(seq), 0) + 1 AS low, ':' || (COALESCE(MAX(seq), 0) + 1) || ':' AS seen, COALESCE(MAX(seq), 0) + 1 AS next FROM %s`,
 		among:    `= NULLIF($2, '')`,
 	}
 }

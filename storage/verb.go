@@ -232,7 +232,7 @@ type about struct {
 
 	// How a reader finds what is new: see news.go.
 	number   string // an expression for the number of the transaction that it stands in, in a table
-	snapshot string // a query for low and seen of a table, and the number that no transaction has yet
+	snapshot string // a query for epoch, low and seen of a table, and the number that no transaction has yet
 	among    string // whether a number is among those that $2 names
 	wake     string // at the end of an INSERT: tells every copy that listens, when it is committed
 }
