@@ -140,23 +140,32 @@ func TestDrain(t *testing.T) {
 	}
 }
 
-// When nobody can come any more there is nobody to wait for.
+// When nobody can come any more there is nobody to wait for: neither before the end was asked for nor
+// after.
 func TestNoDrainWithoutAListener(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, _ := start(t, func(c *Config) { c.Listener, c.DrainDelay = listener, time.Minute })
-	ended := make(chan error, 1)
-	go func() { ended <- s.Run(t.Context()) }()
-	listener.Close()
-	select {
-	case err := <-ended:
-		if !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Run: %v", err)
+	for _, ending := range []bool{false, true} {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(45 * time.Second):
-		t.Error("it waits for a minute")
+		s, _ := start(t, func(c *Config) { c.Listener, c.DrainDelay = listener, time.Minute })
+		ctx, end := context.WithCancel(t.Context())
+		defer end()
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		if ending {
+			end()
+			waitFor(t, s.draining.Load)
+		}
+		listener.Close()
+		select {
+		case err := <-ended:
+			if !errors.Is(err, net.ErrClosed) {
+				t.Errorf("ending %v: %v", ending, err)
+			}
+		case <-time.After(45 * time.Second):
+			t.Errorf("ending %v: it waits for a minute", ending)
+		}
 	}
 }
 

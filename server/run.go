@@ -90,7 +90,7 @@ func (s *Server) Run(ctx context.Context) error {
 	case err = <-failed:
 		s.draining.Store(true) // nobody new can come: there is nothing to wait for
 	case <-ctx.Done():
-		s.drain()
+		err = s.drain(failed)
 	}
 	s.revoked.End() // they come back, to another copy
 	err = errors.Join(err, finish(servers))
@@ -100,12 +100,19 @@ func (s *Server) Run(ctx context.Context) error {
 	return err
 }
 
-// drain makes /readyz say no and waits until everybody has had the time to see it.
-func (s *Server) drain() {
+// drain makes /readyz say no and waits until everybody has had the time to see it, or a listener
+// fails: then nobody new can come, and there is nothing to wait for.
+func (s *Server) drain(failed <-chan error) error {
 	s.draining.Store(true)
-	if s.cfg.DrainDelay > 0 {
-		s.log.Info("ending", "after", s.cfg.DrainDelay)
-		time.Sleep(s.cfg.DrainDelay)
+	if s.cfg.DrainDelay <= 0 {
+		return nil
+	}
+	s.log.Info("ending", "after", s.cfg.DrainDelay)
+	select {
+	case err := <-failed:
+		return err
+	case <-time.After(s.cfg.DrainDelay):
+		return nil
 	}
 }
 
