@@ -167,7 +167,11 @@ func TestAKeyInTheAddressIsRefusedAndRevoked(t *testing.T) {
 		}
 		// Who only knows the id of a key ends nothing with it.
 		good := op.makeKey(apikeys.New{})
-		op.refuses(400, "bad_request", "GET", "/users?key="+good[:len(good)-1]+"x", nil)
+		forged := good[:len(good)-1] + "x"
+		if forged == good {
+			forged = good[:len(good)-1] + "y"
+		}
+		op.refuses(400, "bad_request", "GET", "/users?key="+forged, nil)
 		if k := op.does("GET", "/keys/"+idOf(good), nil); k["status"] != "active" {
 			t.Errorf("a forged key made the good one %s", k["status"])
 		}
