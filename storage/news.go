@@ -88,6 +88,19 @@ func anotherEpoch(from, to revocations.Place) bool {
 	return from.Seen != "" && from.Epoch != to.Epoch
 }
 
+// standsNow says whether what a row r of revocations is about is good no longer. What can be given
+// back is looked up where it is: of two transactions that change it at the same moment, the one with
+// the lower number may be the later, and then the row that is read last does not have the last word.
+// It is read in the snapshot in which the rows are, and so never older than any of them. Whether the
+// grace of a replaced key was over is decided by when the key was changed last.
+const standsNow = `CASE r.kind
+	WHEN 'key' THEN COALESCE((SELECT k.disabled OR k.revoked_at <> 0 OR k.replaced_by <> '' AND k.grace_until <= k.updated_at
+		FROM api_keys k WHERE k.id = r.ref), TRUE)
+	WHEN 'client' THEN COALESCE((SELECT c.disabled_at <> 0 FROM clients c WHERE c.id = r.ref), TRUE)
+	WHEN 'account' THEN COALESCE((SELECT a.disabled_at <> 0 FROM accounts a WHERE a.id = r.ref),
+		(SELECT a.disabled_at <> 0 OR a.removed_at <> 0 FROM service_accounts a WHERE a.id = r.ref), TRUE)
+	ELSE COALESCE(r.revoked, FALSE) END`
+
 // told keeps revocations for the verifiers that are told of them.
 type told struct{ db *DB }
 
@@ -95,7 +108,7 @@ var _ revocations.Store = told{}
 
 // News implements [revocations.Store].
 func (s told) News(ctx context.Context, from revocations.Place) (found []revocations.Revocation, to revocations.Place, more bool, err error) {
-	to, err = s.db.news(ctx, "revocations", `COALESCE(r.kind, ''), COALESCE(r.ref, ''), COALESCE(r.until, 0), COALESCE(r.revoked, FALSE)`, "", from,
+	to, err = s.db.news(ctx, "revocations", `COALESCE(r.kind, ''), COALESCE(r.ref, ''), COALESCE(r.until, 0), `+standsNow, "", from,
 		func(r row) error {
 			var one revocations.Revocation
 			err := r.into(&one.Kind, &one.Ref, &one.Until, &one.Revoked)
@@ -120,7 +133,7 @@ func (s told) Live(ctx context.Context, after revocations.At, limit int, now tim
 		one.Kind, one.Ref = where.Kind, where.Ref
 		found, at = append(found, one), append(at, where)
 		return nil
-	}, `SELECT s.epoch, s.low, s.seen, COALESCE(r.seq, 0), COALESCE(r.kind, ''), COALESCE(r.ref, ''), COALESCE(r.until, 0), COALESCE(r.revoked, FALSE)
+	}, `SELECT s.epoch, s.low, s.seen, COALESCE(r.seq, 0), COALESCE(r.kind, ''), COALESCE(r.ref, ''), COALESCE(r.until, 0), `+standsNow+`
 		FROM (`+s.db.snapshot("revocations")+`) s
 		LEFT JOIN (SELECT seq, kind, ref, until, revoked FROM revocations
 			WHERE (seq, kind, ref) > ($1, $2, $3) AND until > $4

@@ -65,6 +65,7 @@ var promises = []struct {
 	{"changes", changesAreAnnounced},
 	{"revocations", whatIsTakenBackIsTold},
 	{"news", newsComeOnce},
+	{"the last word", theLastWordIsTrue},
 	{"confirmations", copiesConfirm},
 	{"leases", aLeaseHasOneHolder},
 	{"purge", purgeTakesOnlyTheDead},
