@@ -122,12 +122,17 @@ func TestAnAgentGetsATokenOfAProvider(t *testing.T) {
 
 		// Whatever ends the authorization, the link or the provider ends it.
 		op.Run("providers", "set", "hub", "--disabled")
-		if got := agent.acts(ours, "hub").what(); got != "invalid_target" {
+		if got := agent.acts(ours, "hub").what(); got != "invalid_request" {
 			t.Errorf("a disabled provider: %s", got)
 		}
 		op.Run("providers", "set", "hub", "--disabled=false")
+		if got := agent.acts(ours, "hub").what(); got != "invalid_request" {
+			t.Errorf("what was allowed in a session that the provider began, when it is enabled again: %s", got)
+		}
+		ben.Visit(op.Issuer + "/login/hub")
+		ours = allows(ben, agent, "openid upstream:hub")
 		if got := agent.acts(ours, "hub").what(); got != "ok" {
-			t.Errorf("enabled again: %s", got)
+			t.Errorf("allowed again: %s", got)
 		}
 		agent.revoke(ours)
 		if got := agent.acts(ours, "hub").what(); got != "invalid_request" {
