@@ -230,6 +230,7 @@ func TestSilenceTowardsAStrangerLeavesNobodyOut(t *testing.T) {
 			t.Errorf("open: %v, after %d questions of ours", b.open(), asked)
 		}
 		time.Sleep(time.Minute)
+		synctest.Wait() // the question that was still being asked is over
 
 		// If it is silent to us as well, it is left alone; and who finds out and is alone in getting no
 		// answer lets everybody in again.
