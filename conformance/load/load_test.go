@@ -1,6 +1,7 @@
 package load_test
 
 import (
+	"bytes"
 	"fmt"
 	"net/url"
 	"os"
@@ -155,7 +156,7 @@ func (s *target) code(v *visit, id, cookie string) ([]byte, error) {
 	}
 	spend := url.Values{"grant_type": {"authorization_code"}, "code": {u.Query().Get("code")}, "redirect_uri": {back}, "code_verifier": {verifier}}
 	tokens, _, err := v.send(s.request("POST", "/oauth/token", basic(id, secret), spend), 200, `"id_token":"`)
-	return tokens, err
+	return bytes.Clone(tokens), err
 }
 
 func (s *target) flow(id, cookie string) func(*visit) func() error {

@@ -2,6 +2,7 @@ package load_test
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"net"
 	"net/http"
@@ -116,6 +117,7 @@ func (s *target) life(cookie string) func(*visit) error {
 			if tokens, _, err = v.send(post("web-ES256", "/oauth/token", again), 200, `"id_token":"`); err != nil {
 				return err
 			}
+			tokens = bytes.Clone(tokens)
 		}
 		_, _, err = v.send(post("web-ES256", "/revoke", url.Values{"token": {str(tokens, "refresh_token")}}), 200, "")
 		return err
