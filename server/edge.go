@@ -15,27 +15,37 @@ import (
 	"mintmark/internal/secret"
 )
 
-// An exchange is one request and its answer, from the edge to the log line.
+// An exchange is one request and its answer, from the edge to the log line. It is the context of
+// the request as well, so that both are one allocation.
 type exchange struct {
 	http.ResponseWriter
-	id      string
-	say     voice  // how it is told no
-	route   string // the template, never the path: a path can carry a sealed request
-	address netip.Addr
-	start   time.Time
-	status  int // 0 until the answer begins
-	bytes   int64
-	code    string // of the refusal
-	cause   error  // of the refusal
+	context.Context           // of the request as it came
+	ids             [1]string // what the request is called, as the value of a header
+	say             voice     // how it is told no
+	route           string    // the template, never the path: a path can carry a sealed request
+	address         netip.Addr
+	start           time.Time
+	status          int // 0 until the answer begins
+	bytes           int64
+	code            string // of the refusal
+	cause           error  // of the refusal
 }
 
 type exchangeKey struct{}
+
+// Value implements [context.Context].
+func (x *exchange) Value(key any) any {
+	if key == (exchangeKey{}) {
+		return x
+	}
+	return x.Context.Value(key)
+}
 
 // RequestID returns the id of the request that a context belongs to: what the answer carries as
 // X-Request-Id, and the log line and the audit trail as request_id. Without one it is empty.
 func RequestID(ctx context.Context) string {
 	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
-		return x.id
+		return x.ids[0]
 	}
 	return ""
 }
@@ -73,14 +83,15 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // line in the log.
 func (s *Server) edge(routes *router, prefix string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &exchange{ResponseWriter: w, start: time.Now(), address: s.proxies.address(r), id: s.requestID(r)}
+		x := &exchange{ResponseWriter: w, Context: r.Context(), start: time.Now(), address: s.proxies.address(r)}
+		x.ids[0] = s.requestID(r)
 		h := w.Header()
 		s.setHeaders(h)
-		h["X-Request-Id"] = []string{x.id}
+		h["X-Request-Id"] = x.ids[:]
 		if s.draining.Load() {
 			h.Set("Connection", "close") // the next request of this client goes to another copy
 		}
-		r = r.WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+		r = r.WithContext(x)
 		defer s.finish(x, r)
 		x.say = voiceOf(r, prefix)
 		if err := admit(r); err != nil {
@@ -132,7 +143,8 @@ func (s *Server) requestID(r *http.Request) string {
 	if id := r.Header.Get("X-Request-Id"); id != "" && len(id) <= 64 && plainID(id) && s.proxies.trust(remote(r)) {
 		return id
 	}
-	return "req_" + secret.NewShortID()
+	var room [16]byte
+	return string(secret.AppendShortID(append(room[:0], "req_"...)))
 }
 
 func plainID(id string) bool {
@@ -180,7 +192,7 @@ func cleanPath(path string) bool {
 func (s *Server) finish(x *exchange, r *http.Request) {
 	p := recover()
 	if p != nil && p != http.ErrAbortHandler {
-		s.log.ErrorContext(r.Context(), "panic", "request_id", x.id, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+		s.log.ErrorContext(r.Context(), "panic", "request_id", x.ids[0], "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
 		if x.status == 0 {
 			s.answerPanic(x, r)
 		} else {
@@ -206,7 +218,7 @@ func (s *Server) finish(x *exchange, r *http.Request) {
 	// Not LogAttrs: it finds out which line of our source calls it, for every request.
 	line := slog.NewRecord(x.start.Add(took), level, "request", 0)
 	line.AddAttrs(
-		slog.String("request_id", x.id),
+		slog.String("request_id", x.ids[0]),
 		slog.String("method", method(r.Method)),
 		slog.String("route", x.route),
 		slog.Int("status", x.status),
