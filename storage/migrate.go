@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
+	"slices"
+	"strings"
 
 	"github.com/pressly/goose/v3"
 )
@@ -22,12 +24,29 @@ const versionTable = "schema_versions"
 // ErrNewer means that the database was migrated by a newer program than this one.
 var ErrNewer = errors.New("the database is newer than this program")
 
+// ErrHoles means that a migration is missing below others that were applied: a part of the schema
+// is not there, and nobody knows what the later ones made of that.
+var ErrHoles = errors.New("the database has not had all of its migrations")
+
 // A Status says how a database's schema relates to this program.
 type Status struct {
 	Engine  string   `json:"engine"`  // "sqlite" or "postgres"
 	Version int64    `json:"version"` // 0 for an empty database
 	Latest  int64    `json:"latest"`  // what this program wants
-	Pending []string `json:"pending"` // the migrations in between, by file name
+	Pending []string `json:"pending"` // the migrations that it has not had, by file name
+
+	foreign []int64 // versions that it has had and this program has not, in order
+}
+
+// holes are the migrations that a database has not had, though it has had later ones.
+func (s Status) holes() (files []string) {
+	for _, file := range s.Pending {
+		// The names begin with the number: those of Status are read from them.
+		if version, err := goose.NumericComponent(file); err == nil && version < s.Version {
+			files = append(files, file)
+		}
+	}
+	return files
 }
 
 // A sessionLocker lets one process migrate at a time. It has the shape that goose wants.
@@ -39,7 +58,7 @@ type sessionLocker interface {
 // Migrate brings the schema up to date. Of any number of processes that call it at the
 // same time one does the work and the others wait for it.
 func (db *DB) Migrate(ctx context.Context) error {
-	status, err := db.Status(ctx)
+	status, err := db.fit(ctx)
 	if err != nil {
 		return err
 	}
@@ -49,7 +68,8 @@ func (db *DB) Migrate(ctx context.Context) error {
 		}
 	}
 	// Asked again: while we waited for our turn, a newer program may have had its own.
-	return db.refuseNewer(ctx)
+	_, err = db.fit(ctx)
+	return err
 }
 
 // up lets goose do the work.
@@ -84,8 +104,8 @@ func (db *DB) up(ctx context.Context) error {
 // Status says how the schema relates to this program, and changes nothing.
 func (db *DB) Status(ctx context.Context) (Status, error) {
 	s := Status{Engine: db.engine.about().name, Pending: []string{}}
-	var err error
-	if s.Version, err = db.version(ctx); err != nil {
+	applied, err := db.applied(ctx)
+	if err != nil {
 		return Status{}, err
 	}
 	files, err := fs.Glob(migrations, "migrations/*.sql")
@@ -98,32 +118,46 @@ func (db *DB) Status(ctx context.Context) (Status, error) {
 			return Status{}, fmt.Errorf("storage: %w", err)
 		}
 		s.Latest = max(s.Latest, version)
-		if version > s.Version {
+		at, ok := slices.BinarySearch(applied, version)
+		if !ok {
 			s.Pending = append(s.Pending, path.Base(file))
+			continue
 		}
+		s.Version = version // files come in order
+		applied = slices.Delete(applied, at, at+1)
+	}
+	s.foreign = applied
+	if len(applied) > 0 {
+		s.Version = max(s.Version, applied[len(applied)-1])
 	}
 	return s, nil
 }
 
-// version reads the schema's version without making anything, unlike goose, which begins
-// by making its table.
-func (db *DB) version(ctx context.Context) (int64, error) {
-	var tables, version int64
+// applied reads which migrations a database has had, in order, without making anything, unlike goose,
+// which begins by making its table.
+func (db *DB) applied(ctx context.Context) ([]int64, error) {
+	var tables int64
 	if _, err := db.get(ctx, into{&tables}, db.engine.about().hasTable, versionTable); err != nil || tables == 0 {
-		return 0, err
+		return nil, err
 	}
-	_, err := db.get(ctx, into{&version}, `SELECT COALESCE(MAX(version_id), 0) FROM schema_versions`)
-	return version, err
+	return all(ctx, db, func(version *int64) into { return into{version} },
+		`SELECT DISTINCT version_id FROM schema_versions WHERE is_applied AND version_id > 0 ORDER BY version_id`)
 }
 
-func (db *DB) refuseNewer(ctx context.Context) error {
+// fit returns the status of a database that this program can use, perhaps after migrations that are
+// pending at its end.
+func (db *DB) fit(ctx context.Context) (Status, error) {
 	s, err := db.Status(ctx)
 	if err != nil {
-		return err
+		return s, err
 	}
-	if s.Version > s.Latest {
-		return fmt.Errorf("storage: %w: it has version %d, this program knows up to %d; start the newer mintmark again, or restore a backup",
-			ErrNewer, s.Version, s.Latest)
+	if len(s.foreign) > 0 {
+		return s, fmt.Errorf("storage: %w: it has had migration %04d, and this program knows %d as its last and not that one; start the newer mintmark again, or restore a backup",
+			ErrNewer, s.foreign[len(s.foreign)-1], s.Latest)
 	}
-	return nil
+	if holes := s.holes(); len(holes) > 0 {
+		return s, fmt.Errorf("storage: %w: it is at version %d and %s was never applied; restore a backup of before it went wrong, or copy what is in it to a new database by hand",
+			ErrHoles, s.Version, strings.Join(holes, ", "))
+	}
+	return s, nil
 }

@@ -53,7 +53,7 @@ type DB struct {
 
 // Open opens a database: "sqlite:PATH" or "postgres://…". An SQLite file is made if it is
 // not there, readable by its owner only. A database that a newer program has migrated is
-// refused with [ErrNewer].
+// refused with [ErrNewer], and one that has had migrations with gaps between them with [ErrHoles].
 func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -75,7 +75,7 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if o.Migrate {
 		err = db.Migrate(ctx)
 	} else {
-		err = db.refuseNewer(ctx)
+		_, err = db.fit(ctx)
 	}
 	if err != nil {
 		db.Close()

@@ -75,44 +75,76 @@ func TestStatusSaysWhatIsPending(t *testing.T) {
 
 func TestANewerDatabaseIsRefused(t *testing.T) {
 	everyNew(t, func(t *testing.T, url string) {
-		db, err := storage.Open(t.Context(), url, storage.Options{Log: quiet, MaxConns: 2, Migrate: true})
+		migrated(t, url)
+		raw(t, url, `INSERT INTO schema_versions (version_id, is_applied) VALUES (9999, TRUE)`)
+		refused(t, url, storage.ErrNewer, "9999")
+	})
+}
+
+// A number that this program skips is another program's, though both end with the same.
+func TestADatabaseWithAMigrationThatIsNotOursIsRefused(t *testing.T) {
+	everyNew(t, func(t *testing.T, url string) {
+		migrated(t, url)
+		raw(t, url, `INSERT INTO schema_versions (version_id, is_applied) VALUES (6, TRUE)`)
+		refused(t, url, storage.ErrNewer, "0006")
+	})
+}
+
+// A database that has had later migrations without an earlier one is nobody's: to go on would be a guess.
+func TestADatabaseWithHolesIsRefused(t *testing.T) {
+	everyNew(t, func(t *testing.T, url string) {
+		migrated(t, url)
+		raw(t, url, `DELETE FROM schema_versions WHERE version_id = 4`)
+		refused(t, url, storage.ErrHoles, "0004_quota.sql")
+	})
+}
+
+// migrated brings a database up to date, and closes it.
+func migrated(t *testing.T, url string) {
+	t.Helper()
+	db, err := storage.Open(t.Context(), url, storage.Options{Log: quiet, MaxConns: 2, Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+}
+
+// raw does something behind the back of storage.
+func raw(t *testing.T, url, statement string) {
+	t.Helper()
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		db, err := sql.Open("sqlite", path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		db.Close()
-		const future = `INSERT INTO schema_versions (version_id, is_applied) VALUES (9999, TRUE)`
-		if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-			raw, err := sql.Open("sqlite", path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer raw.Close()
-			_, err = raw.ExecContext(t.Context(), future)
-			if err != nil {
-				t.Fatal(err)
-			}
-		} else {
-			raw, err := pgx.Connect(t.Context(), url)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer raw.Close(context.WithoutCancel(t.Context()))
-			if _, err := raw.Exec(t.Context(), future); err != nil {
-				t.Fatal(err)
-			}
+		defer db.Close()
+		if _, err := db.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
 		}
-		for _, migrate := range []bool{false, true} {
-			db, err := storage.Open(t.Context(), url, storage.Options{Log: quiet, MaxConns: 2, Migrate: migrate})
-			if !errors.Is(err, storage.ErrNewer) {
-				t.Errorf("migrate %v: %v", migrate, err)
-			}
-			if err == nil {
-				db.Close()
-			} else if strings.Contains(err.Error(), "\n") {
-				t.Errorf("more than a sentence: %v", err)
-			}
+		return
+	}
+	conn, err := pgx.Connect(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	if _, err := conn.Exec(t.Context(), statement); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refused wants a database not to be opened, with a sentence that names what is wrong.
+func refused(t *testing.T, url string, want error, names string) {
+	t.Helper()
+	for _, migrate := range []bool{false, true} {
+		db, err := storage.Open(t.Context(), url, storage.Options{Log: quiet, MaxConns: 2, Migrate: migrate})
+		if err == nil {
+			db.Close()
 		}
-	})
+		if !errors.Is(err, want) || !strings.Contains(err.Error(), names) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("migrate %v: %v", migrate, err)
+		}
+	}
 }
 
 func TestAnSQLiteFileIsPrivate(t *testing.T) {
