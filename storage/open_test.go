@@ -192,6 +192,25 @@ func TestWhatCannotBeOpenedIsOneSentence(t *testing.T) {
 	}
 }
 
+// What ANALYZE saw of a small table would be believed when the table is large.
+func TestSQLiteForgetsStatistics(t *testing.T) {
+	url := storagetest.SQLite(t)
+	migrated(t, url)
+	raw(t, url, `INSERT INTO changes (id, kind, ref, at, seq) VALUES ('a', 'k', 'r', 1, 1)`)
+	raw(t, url, `ANALYZE`)
+	storagetest.Open(t, url)
+	db, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var n int
+	err = db.QueryRowContext(t.Context(), `SELECT COUNT(*) FROM sqlite_master WHERE name LIKE 'sqlite_stat%'`).Scan(&n)
+	if err != nil || n != 0 {
+		t.Errorf("%d tables of statistics are left: %v", n, err)
+	}
+}
+
 // A crash is a copy of the files as they are on the disk, at a moment after the answer.
 func TestWhatWasAnsweredSurvivesACrash(t *testing.T) {
 	url := storagetest.SQLite(t)

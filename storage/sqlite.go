@@ -55,12 +55,7 @@ func openSQLite(ctx context.Context, path string, o Options) (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Asks for the write lock, so that a file that can't be written is found now.
-	if _, err := conn.run(do(`BEGIN IMMEDIATE`)); err != nil {
-		conn.close()
-		return nil, unusable(path, err)
-	}
-	if _, err := conn.run(do(`ROLLBACK`)); err != nil {
+	if err := forgetStatistics(conn); err != nil {
 		conn.close()
 		return nil, unusable(path, err)
 	}
@@ -75,6 +70,32 @@ func openSQLite(ctx context.Context, path string, o Options) (engine, error) {
 		s.made++
 	}
 	return s, nil
+}
+
+// forgetStatistics drops what somebody's ANALYZE has written down. Statistics of a table that was small
+// then let SQLite read the whole of it for ever; and as long as there are any, it compiles a statement
+// anew whenever an argument changes. Without them it finds rows by their keys, which is what we want.
+//
+// It asks for the write lock in any case, so that a file that can't be written is found now.
+func forgetStatistics(conn *sqliteConn) error {
+	if _, err := conn.run(do(`BEGIN IMMEDIATE`)); err != nil {
+		return err
+	}
+	var drop []statement
+	_, err := conn.run(statement{sql: `SELECT name FROM sqlite_master WHERE name IN ('sqlite_stat1', 'sqlite_stat4')`, each: func(r row) error {
+		drop = append(drop, do(`DROP TABLE `+r[0].(string)))
+		return nil
+	}})
+	for _, s := range drop {
+		if err == nil {
+			_, err = conn.run(s)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	_, err = conn.run(do(`COMMIT`))
+	return err
 }
 
 // makeFile makes the file and its folder, for its owner only. The files that SQLite puts
