@@ -179,76 +179,87 @@ func (g *Guard) enter(r *http.Request, rule *Rule) (context.Context, carrier, er
 	if c, ok := ctx.Value(contextKey{}).(*carried); ok && c.by == g {
 		// An outer guard of ours has verified it, and a limit is only to be charged once.
 		method := c.principal.Method
-		return ctx, carrier{method: method, bearer: method == MethodBearer}, rule.check(&c.principal)
+		return ctx, carrier{method: method, bearer: method == MethodBearer}, rule.check(c.principal)
 	}
-	now := time.Now()
-	c := &carried{Context: ctx, by: g}
-	shown, err := g.identify(r, rule, &c.principal, now)
+	var own Principal
+	p, shown, err := g.identify(r, rule, &own, time.Now())
 	switch {
 	case err == errNobody:
 		return ctx, shown, nil
 	case err != nil:
 		return nil, shown, err
+	case p == nil:
+		kept := own
+		p = &kept
 	}
-	return c, shown, nil
+	return &carried{Context: ctx, principal: p, by: g}, shown, nil
 }
 
 // errNobody means that a request without a credential may pass.
 var errNobody = errors.New("bearer: nobody in particular")
 
-// identify finds out who makes a request, and whether the rule lets them in. It writes the
-// answer to p, as a principal is large.
-func (g *Guard) identify(r *http.Request, rule *Rule, p *Principal, now time.Time) (carrier, error) {
+// identify finds out who makes a request, and whether the rule lets them in. A principal is large:
+// it returns one that the verifier keeps, or nil, and has written the answer to own.
+func (g *Guard) identify(r *http.Request, rule *Rule, own *Principal, now time.Time) (lent *Principal, shown carrier, err error) {
 	ctx := r.Context()
 	if err := g.checkURL(r, r.URL, now); err != nil {
-		return carrier{}, err
+		return nil, carrier{}, err
 	}
-	shown, err := g.credential(r)
+	shown, err = g.credential(r)
 	if err == ErrMissing {
-		return g.identifyBySession(r, rule, p, now)
+		shown, err = g.identifyBySession(r, rule, own, now)
+		return nil, shown, err
 	}
+	from := remote(r)
 	if err == nil || shown.others != nil {
-		shown.from = g.address(r)
+		shown.from = g.address(r, from)
 	}
-	if (err == nil || err == ErrRepeated) && g.clearText(r) {
+	if (err == nil || err == ErrRepeated) && g.clearText(r, from) {
 		// Also of a request with two of them: both were there to be read.
 		g.exposed(ctx, shown, ErrClearText, now)
 		for _, other := range shown.others {
 			other.from = shown.from
 			g.exposed(ctx, other, ErrClearText, now)
 		}
-		return shown, ErrClearText
+		return nil, shown, ErrClearText
 	}
 	if err != nil {
-		return shown, err
+		return nil, shown, err
 	}
-	if err := g.verify(ctx, &shown, rule, p, now); err != nil {
-		return shown, err
+	lent, err = g.verify(ctx, &shown, rule, own, now)
+	switch {
+	case err != nil:
+		return nil, shown, err
+	case lent != nil:
+		return lent, shown, g.admit(ctx, lent, rule, now)
 	}
-	return shown, g.admit(ctx, p, rule, now)
+	return nil, shown, g.admit(ctx, own, rule, now)
 }
 
-// verify asks the verifier of the kind of credential who it is.
-func (g *Guard) verify(ctx context.Context, shown *carrier, rule *Rule, p *Principal, now time.Time) error {
+// verify asks the verifier of the kind of credential who it is, and answers as identify does.
+func (g *Guard) verify(ctx context.Context, shown *carrier, rule *Rule, own *Principal, now time.Time) (lent *Principal, err error) {
 	v := g.Tokens
 	if shown.method == MethodAPIKey {
 		v = g.Keys
 	}
 	if v == nil {
-		return ErrInvalid
+		return nil, ErrInvalid
 	}
-	var err error
-	*p, err = v.Verify(ctx, Credential{Text: shown.text, Address: shown.from, Want: rule}, now)
+	c := Credential{Text: shown.text, Address: shown.from, Want: rule}
+	if l, ok := v.(lender); ok {
+		return l.lend(ctx, c, now)
+	}
+	*own, err = v.Verify(ctx, c, now)
 	if err != nil {
 		if len(rule.All) > 0 && errors.Is(err, ErrScope) {
-			return missing(rule.All) // the verifier may have named only the first
+			return nil, missing(rule.All) // the verifier may have named only the first
 		}
-		return err
+		return nil, err
 	}
-	if shown.user != "" && shown.user != p.Credential {
-		return ErrInvalid.because(errors.New("the user of Basic is not the key's id"))
+	if shown.user != "" && shown.user != own.Credential {
+		return nil, ErrInvalid.because(errors.New("the user of Basic is not the key's id"))
 	}
-	return nil
+	return nil, nil
 }
 
 // identifyBySession is for a request without a credential: it may have a cookie.
@@ -262,7 +273,7 @@ func (g *Guard) identifyBySession(r *http.Request, rule *Rule, p *Principal, now
 		if ok {
 			*p = found
 			shown.method = MethodSession
-			if g.clearText(r) {
+			if g.clearText(r, remote(r)) {
 				return shown, ErrClearText
 			}
 			if err := g.checkOrigin(r); err != nil {
@@ -318,7 +329,7 @@ func (g *Guard) checkURL(r *http.Request, u *url.URL, now time.Time) error {
 	if !g.anyInURL(u) {
 		return nil
 	}
-	from := g.address(r)
+	from := g.address(r, remote(r))
 	for _, text := range g.inURL(u) {
 		g.exposed(r.Context(), carrier{text: text, from: from}, ErrInURL, now)
 	}
@@ -353,9 +364,13 @@ func (g *Guard) exposed(ctx context.Context, shown carrier, how *Error, now time
 		}
 		return
 	}
-	var p Principal
-	if err := g.verify(ctx, &shown, &Rule{}, &p, now); err == nil {
-		g.Exposed(ctx, p, how)
+	var own Principal
+	switch lent, err := g.verify(ctx, &shown, &Rule{}, &own, now); {
+	case err != nil:
+	case lent != nil:
+		g.Exposed(ctx, *lent, how)
+	default:
+		g.Exposed(ctx, own, how)
 	}
 }
 

@@ -13,15 +13,17 @@ import (
 // in words of its own. Nobody is the zero Principal; only an Optional rule lets them in. An error
 // is for [Guard.Challenge].
 func (g *Guard) Identify(r *http.Request, rule Rule) (Principal, error) {
-	var p Principal
-	shown, err := g.identify(r, &rule, &p, time.Now())
+	var own Principal
+	lent, shown, err := g.identify(r, &rule, &own, time.Now())
 	switch {
 	case err == errNobody:
 		return Principal{}, nil
 	case err != nil:
 		return Principal{}, &stopped{err, shown}
+	case lent != nil:
+		return *lent, nil
 	}
-	return p, nil
+	return own, nil
 }
 
 // CheckURL refuses an address other than the request's own that has a credential in it, with
@@ -32,14 +34,14 @@ func (g *Guard) CheckURL(r *http.Request, u *url.URL) error { return g.checkURL(
 // credentials, and tells Exposed of those that are good: for credentials in places that a guard does
 // not look at, as the body. shown is asked for them only if others could have read them.
 func (g *Guard) CheckClearText(r *http.Request, shown func() []string) error {
-	if !g.clearText(r) {
+	if !g.clearText(r, remote(r)) {
 		return nil
 	}
 	all := shown()
 	if len(all) == 0 {
 		return nil
 	}
-	from, now := g.address(r), time.Now()
+	from, now := g.address(r, remote(r)), time.Now()
 	for _, text := range all[:min(len(all), mostExposed)] {
 		g.exposed(r.Context(), carrier{text: text, from: from}, ErrClearText, now)
 	}

@@ -47,15 +47,15 @@ func (g *Guard) ownOrigin(r *http.Request) bool {
 
 // clearText says whether others could have read the request: it came without TLS, from an
 // address that is not this machine, and not from a proxy that says it had TLS.
-func (g *Guard) clearText(r *http.Request) bool {
+// from is the other end of the connection.
+func (g *Guard) clearText(r *http.Request, from netip.Addr) bool {
 	if r.TLS != nil {
 		return false
 	}
-	from := remote(r)
 	if g.isProxy(from) {
 		switch said := last(r.Header["X-Forwarded-Proto"]); {
 		case said != "":
-			return !strings.EqualFold(said, "https") && !g.address(r).IsLoopback()
+			return !strings.EqualFold(said, "https") && !g.address(r, from).IsLoopback()
 		case g.ProxiesHaveTLS:
 			return false
 		}
@@ -63,18 +63,17 @@ func (g *Guard) clearText(r *http.Request) bool {
 	return !from.IsLoopback() // No address is no proof of a safe one.
 }
 
-// address is where the request comes from.
-func (g *Guard) address(r *http.Request) netip.Addr {
+// address is where the request comes from, if from is the other end of the connection.
+func (g *Guard) address(r *http.Request, from netip.Addr) netip.Addr {
 	if g.Address != nil {
 		return g.Address(r)
 	}
-	return g.clientAddress(r)
+	return g.clientAddress(r, from)
 }
 
 // clientAddress is where the request comes from: the last address that is not a proxy's. What
 // stands before it in X-Forwarded-For, anybody may have written.
-func (g *Guard) clientAddress(r *http.Request) netip.Addr {
-	from := remote(r)
+func (g *Guard) clientAddress(r *http.Request, from netip.Addr) netip.Addr {
 	if !g.isProxy(from) {
 		return from
 	}

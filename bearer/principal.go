@@ -77,7 +77,7 @@ type contextKey struct{}
 // itself, rather than the value of one, so that a request costs one allocation less.
 type carried struct {
 	context.Context
-	principal Principal
+	principal *Principal // of all requests with the same token
 	by        *Guard
 }
 
@@ -91,7 +91,7 @@ func (c *carried) Value(key any) any {
 
 // NewContext returns a context that carries p.
 func NewContext(ctx context.Context, p Principal) context.Context {
-	return &carried{Context: ctx, principal: p}
+	return &carried{Context: ctx, principal: &p}
 }
 
 // FromContext returns the principal of a request, if there is one.
@@ -100,5 +100,5 @@ func FromContext(ctx context.Context) (Principal, bool) {
 	if !ok {
 		return Principal{}, false
 	}
-	return c.principal, true
+	return *c.principal, true
 }

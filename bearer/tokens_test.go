@@ -356,6 +356,28 @@ func TestAVerifiedTokenIsRememberedUntil(t *testing.T) {
 	}
 }
 
+func TestAnotherTokenIsNotARememberedOneWhoseHashItHas(t *testing.T) {
+	op := newIssuer(t)
+	key := newSigner(t, "ES256", "one")
+	op.publish(key)
+	for name, more := range map[string]claims{"short": {}, "long": {"entitlements": strings.Repeat("x", 2000)}} {
+		t.Run(name, func(t *testing.T) {
+			tokens, good, now := op.believing(), key.sign(op.good(more)), time.Now()
+			for range 2 {
+				if _, err := tokens.Verify(t.Context(), shown(good), now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			at := strings.LastIndexByte(good, '.')
+			forged := good[:at+1] + strings.Repeat("A", len(good)-at-1)
+			bearer.Collide(tokens, good, forged)
+			if _, err := tokens.Verify(t.Context(), shown(forged), now); !errors.Is(err, bearer.ErrInvalid) {
+				t.Errorf("it was let in: %v", err)
+			}
+		})
+	}
+}
+
 func TestACredentialDoesNotPrint(t *testing.T) {
 	c := shown("mm_sk_secret")
 	for _, text := range []string{fmt.Sprint(c), fmt.Sprintf("%v %+v %#v %s", c, c, c, c)} {

@@ -46,6 +46,11 @@ func (f VerifierFunc) Verify(ctx context.Context, c Credential, now time.Time) (
 	return f(ctx, c, now)
 }
 
+// lender is a verifier of ours that keeps the principal which it returns: nobody may change it.
+type lender interface {
+	lend(ctx context.Context, c Credential, now time.Time) (*Principal, error)
+}
+
 // recogniser is a verifier that says whose a credential is, whatever it is for, from wherever and
 // however often it is shown, and without counting that as a use. A guard that found one where
 // it should not be asks it.
