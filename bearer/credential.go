@@ -4,21 +4,18 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/netip"
 	"strings"
 )
 
 // maxCredential is the longest credential that is looked at.
 const maxCredential = 8 << 10
 
-// A carrier is a credential as it came.
+// A carrier is a credential as it came. It is small enough to be returned in registers.
 type carrier struct {
 	method Method // empty: there is none, or none that we know
 	text   string
 	user   string // of Basic: the key's id
 	bearer bool   // it came, or should have come, by the scheme Bearer
-	from   netip.Addr
-	others []carrier // of a request that has more than one, the rest of those that can be read
 }
 
 // credential finds the one credential in a request. ErrMissing means that there is none.
@@ -38,7 +35,7 @@ func (g *Guard) credential(r *http.Request) (carrier, error) {
 	}
 	switch {
 	case places > 1:
-		return g.several(r), ErrRepeated
+		return carrier{}, ErrRepeated
 	case places == 0:
 		return carrier{}, ErrMissing
 	case problem != nil:
@@ -136,9 +133,8 @@ func token68(s string) bool {
 	return true
 }
 
-// several returns the credentials of a request that has more than one, as far as they can be read.
-func (g *Guard) several(r *http.Request) carrier {
-	var all []carrier
+// all returns the credentials of a request that has more than one, as far as they can be read.
+func (g *Guard) all(r *http.Request) (all []carrier) {
 	for _, line := range r.Header["Authorization"] {
 		if c, err := g.authorization(line); err == nil {
 			all = append(all, c)
@@ -149,12 +145,7 @@ func (g *Guard) several(r *http.Request) carrier {
 			all = append(all, carrier{method: MethodAPIKey, text: line})
 		}
 	}
-	if len(all) == 0 {
-		return carrier{}
-	}
-	all = all[:min(len(all), mostExposed)]
-	all[0].others = all[1:]
-	return all[0]
+	return all[:min(len(all), mostExposed)]
 }
 
 // mostExposed is how many credentials are looked at of a request that has more than it may.

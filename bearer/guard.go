@@ -210,23 +210,25 @@ func (g *Guard) identify(r *http.Request, rule *Rule, own *Principal, now time.T
 		shown, err = g.identifyBySession(r, rule, own, now)
 		return nil, shown, err
 	}
-	from := remote(r)
-	if err == nil || shown.others != nil {
-		shown.from = g.address(r, from)
+	if err != nil && err != ErrRepeated {
+		return nil, shown, err
 	}
-	if (err == nil || err == ErrRepeated) && g.clearText(r, from) {
-		// Also of a request with two of them: both were there to be read.
-		g.exposed(ctx, shown, ErrClearText, now)
-		for _, other := range shown.others {
-			other.from = shown.from
-			g.exposed(ctx, other, ErrClearText, now)
+	peer := remote(r)
+	from := g.address(r, peer)
+	if g.clearText(r, peer) {
+		all := []carrier{shown}
+		if err == ErrRepeated {
+			all = g.all(r) // they were all there to be read
+		}
+		for _, one := range all {
+			g.exposed(ctx, one, from, ErrClearText, now)
 		}
 		return nil, shown, ErrClearText
 	}
 	if err != nil {
 		return nil, shown, err
 	}
-	lent, err = g.verify(ctx, &shown, rule, own, now)
+	lent, err = g.verify(ctx, shown, from, rule, own, now)
 	switch {
 	case err != nil:
 		return nil, shown, err
@@ -237,7 +239,7 @@ func (g *Guard) identify(r *http.Request, rule *Rule, own *Principal, now time.T
 }
 
 // verify asks the verifier of the kind of credential who it is, and answers as identify does.
-func (g *Guard) verify(ctx context.Context, shown *carrier, rule *Rule, own *Principal, now time.Time) (lent *Principal, err error) {
+func (g *Guard) verify(ctx context.Context, shown carrier, from netip.Addr, rule *Rule, own *Principal, now time.Time) (lent *Principal, err error) {
 	v := g.Tokens
 	if shown.method == MethodAPIKey {
 		v = g.Keys
@@ -245,7 +247,7 @@ func (g *Guard) verify(ctx context.Context, shown *carrier, rule *Rule, own *Pri
 	if v == nil {
 		return nil, ErrInvalid
 	}
-	c := Credential{Text: shown.text, Address: shown.from, Want: rule}
+	c := Credential{Text: shown.text, Address: from, Want: rule}
 	if l, ok := v.(lender); ok {
 		return l.lend(ctx, c, now)
 	}
@@ -331,13 +333,13 @@ func (g *Guard) checkURL(r *http.Request, u *url.URL, now time.Time) error {
 	}
 	from := g.address(r, remote(r))
 	for _, text := range g.inURL(u) {
-		g.exposed(r.Context(), carrier{text: text, from: from}, ErrInURL, now)
+		g.exposed(r.Context(), carrier{text: text}, from, ErrInURL, now)
 	}
 	return ErrInURL
 }
 
 // exposed tells of a credential that others may have seen, if it is good for anything.
-func (g *Guard) exposed(ctx context.Context, shown carrier, how *Error, now time.Time) {
+func (g *Guard) exposed(ctx context.Context, shown carrier, from netip.Addr, how *Error, now time.Time) {
 	if g.Exposed == nil || !token68(shown.text) {
 		return
 	}
@@ -351,7 +353,6 @@ func (g *Guard) exposed(ctx context.Context, shown carrier, how *Error, now time
 			}
 			found = carrier{method: MethodAPIKey, text: shown.text}
 		}
-		found.from = shown.from
 		shown = found
 	}
 	v := g.Tokens
@@ -365,7 +366,7 @@ func (g *Guard) exposed(ctx context.Context, shown carrier, how *Error, now time
 		return
 	}
 	var own Principal
-	switch lent, err := g.verify(ctx, &shown, &Rule{}, &own, now); {
+	switch lent, err := g.verify(ctx, shown, from, &Rule{}, &own, now); {
 	case err != nil:
 	case lent != nil:
 		g.Exposed(ctx, *lent, how)

@@ -43,7 +43,7 @@ func (g *Guard) CheckClearText(r *http.Request, shown func() []string) error {
 	}
 	from, now := g.address(r, remote(r)), time.Now()
 	for _, text := range all[:min(len(all), mostExposed)] {
-		g.exposed(r.Context(), carrier{text: text, from: from}, ErrClearText, now)
+		g.exposed(r.Context(), carrier{text: text}, from, ErrClearText, now)
 	}
 	return ErrClearText
 }
