@@ -47,6 +47,7 @@ type ProviderSettings struct {
 	EmailsURL      *string             `json:"emails_url,omitempty" nullable:"true" doc:"GitHub's list of addresses"`
 	JWKSURL        *string             `json:"jwks_url,omitempty" nullable:"true"`
 	RevokeURL      *string             `json:"revoke_url,omitempty" nullable:"true" doc:"Where tokens that were kept are revoked (RFC 7009)"`
+	ConnectorURL   *string             `json:"connector_url,omitempty" nullable:"true" doc:"Where a connector says whose a token is"`
 	Mapping        map[string]*string  `json:"mapping,omitempty" nullable:"true" doc:"From a claim of ours to a path in its answer, with dots between the steps"`
 	Algorithms     []string            `json:"algorithms,omitempty" doc:"That its ID tokens may be signed with"`
 	Options        map[string]*string  `json:"options,omitempty" nullable:"true" doc:"The kind's own: host, tenant, team_id, key_id, guild, auth, email_verified"`
@@ -70,7 +71,7 @@ type Provider struct {
 	Issuer      string `json:"issuer,omitempty" doc:"Its issuer identifier, or its kind's"`
 	ClientID    string `json:"client_id" doc:"Who we are there; empty for the kind issuer"`
 	HasSecret   bool   `json:"has_secret" doc:"There is a client secret. It is never shown"`
-	RedirectURI string `json:"redirect_uri,omitempty" doc:"Where it sends browsers back to: register this there"`
+	RedirectURI string `json:"redirect_uri,omitempty" doc:"Where it sends browsers back to: register this there. Missing where nobody signs in: issuer, connector"`
 	ProviderSettings
 	Managed    string    `json:"managed,omitempty" doc:"configuration: its client is the configuration's. withdrawn: it was, and is disabled because it is gone from there"`
 	Disabled   bool      `json:"disabled"`
@@ -82,10 +83,10 @@ type Provider struct {
 // A NewProvider is a provider to add.
 type NewProvider struct {
 	Name      string  `json:"name" doc:"1 to 40 lower-case letters, digits and hyphens"`
-	Kind      string  `json:"kind" doc:"google, github, discord, microsoft, apple, gitlab, oidc, oauth2, or issuer: nobody signs in with it, and its tokens are exchanged"`
+	Kind      string  `json:"kind" doc:"google, github, discord, microsoft, apple, gitlab, oidc, oauth2; or issuer or connector: nobody signs in with it, and its tokens are exchanged"`
 	Issuer    *string `json:"issuer,omitempty" nullable:"true" doc:"The address that an OpenID Connect provider calls itself"`
-	ClientID  string  `json:"client_id,omitempty" doc:"Missing for the kind issuer only"`
-	Secret    string  `json:"client_secret,omitempty" doc:"For apple, the content of the .p8 file. Kept sealed and never shown"`
+	ClientID  string  `json:"client_id,omitempty" doc:"Missing for the kind issuer; a connector needs none"`
+	Secret    string  `json:"client_secret,omitempty" doc:"For apple, the content of the .p8 file; for a connector, what signs the questions. Kept sealed and never shown"`
 	Disabled  bool    `json:"disabled,omitempty"`
 	Unchecked bool    `json:"unchecked,omitempty" doc:"Do not ask the provider now whether it is one"`
 	ProviderSettings
@@ -131,7 +132,7 @@ func (a *api) showProvider(p upstream.Provider) Provider {
 		RedirectURI: back,
 		ProviderSettings: ProviderSettings{
 			Title: said(p.Title), Scopes: p.Scopes, AuthorizeURL: said(p.AuthorizeURL), TokenURL: said(p.TokenURL),
-			UserInfoURL: said(p.UserInfoURL), EmailsURL: said(p.EmailsURL), JWKSURL: said(p.JWKSURL), RevokeURL: said(p.RevokeURL), Mapping: table(p.Mapping),
+			UserInfoURL: said(p.UserInfoURL), EmailsURL: said(p.EmailsURL), JWKSURL: said(p.JWKSURL), RevokeURL: said(p.RevokeURL), ConnectorURL: said(p.ConnectorURL), Mapping: table(p.Mapping),
 			Algorithms: p.Algorithms, Options: table(p.Options), LinkBy: said(p.LinkBy), Authoritative: p.Authoritative,
 			SignUp: said(p.SignUp), Domains: p.Domains, Roles: p.Roles, SessionLife: said(p.SessionLife),
 			KeepTokens: said(p.KeepTokens), Organization: said(p.Organization), TokenAudiences: p.TokenAudiences,

@@ -27,6 +27,7 @@ type Outside interface {
 type Brought struct {
 	Token    string
 	Type     string // its subject_token_type
+	Issuer   string // the provider whose token it is, by name; empty: the token says so itself
 	People   bool
 	Services bool
 }
@@ -62,7 +63,7 @@ func (p *Provider) exchangeOther(ctx context.Context, x *exchange) (tokens, erro
 
 // exchangeOutside gives a client a token for the person of a token of an outside issuer, RFC 8693 §2.
 func (p *Provider) exchangeOutside(ctx context.Context, x *exchange) (tokens, error) {
-	return p.comeIn(ctx, x.tokenRequest, Brought{Token: x.subject, Type: x.form.get("subject_token_type"), People: true}, refuse("invalid_request", "The subject_token is not a token that is taken here."))
+	return p.comeIn(ctx, x.tokenRequest, Brought{Token: x.subject, Type: x.form.get("subject_token_type"), Issuer: x.form.get("subject_issuer"), People: true}, refuse("invalid_request", "The subject_token is not a token that is taken here."))
 }
 
 // bearerGrant is exchangeOutside in the words of RFC 7523 §2.1.

@@ -16,6 +16,9 @@ const (
 	TokenTypeAccessToken = "urn:ietf:params:oauth:token-type:access_token"
 	TokenTypeJWT         = "urn:ietf:params:oauth:token-type:jwt"
 	TokenTypeIDToken     = "urn:ietf:params:oauth:token-type:id_token"
+	// TokenTypeExternal is a token that says nothing by itself: the connector that subject_issuer names
+	// is asked whose it is.
+	TokenTypeExternal = "urn:mintmark:token-type:external"
 )
 
 // A subjectType is a type of token that can be exchanged for another.
@@ -23,6 +26,9 @@ type subjectType struct {
 	// alone says that whoever shows the token needs no client to show it for them: the token
 	// proves as much as a client's authentication.
 	alone bool
+	// named says that subject_issuer must say whose token it is, by the name of a provider. Every other
+	// type says so itself.
+	named bool
 	// gets is what requested_token_type may be. The first is what one gets who doesn't ask.
 	gets []string
 	// exchange makes the other token. It decides by the subject token first: nothing else about
@@ -33,10 +39,11 @@ type subjectType struct {
 // subjectTypes is every token that can be exchanged, by its subject_token_type. To add one,
 // write its exchange and add it here.
 var subjectTypes = map[string]subjectType{
-	TokenTypeAPIKey:      {true, []string{TokenTypeAccessToken, TokenTypeJWT}, (*Provider).exchangeKey},
-	TokenTypeAccessToken: {false, []string{TokenTypeAccessToken}, (*Provider).exchangeOther},
-	TokenTypeIDToken:     {false, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
-	TokenTypeJWT:         {false, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
+	TokenTypeAPIKey:      {true, false, []string{TokenTypeAccessToken, TokenTypeJWT}, (*Provider).exchangeKey},
+	TokenTypeAccessToken: {false, false, []string{TokenTypeAccessToken}, (*Provider).exchangeOther},
+	TokenTypeIDToken:     {false, false, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
+	TokenTypeJWT:         {false, false, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
+	TokenTypeExternal:    {false, true, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
 }
 
 // SubjectTypes returns what subject_token_type may be, in order.
@@ -66,6 +73,11 @@ func (p *Provider) exchange(ctx context.Context, q *tokenRequest) (tokens, error
 		return tokens{}, refuse("invalid_request", "subject_token_type must be one of: %s.", strings.Join(SubjectTypes(), ", "))
 	case !slices.Contains(kind.gets, x.wanted):
 		return tokens{}, refuse("invalid_request", "requested_token_type must be one of: %s.", strings.Join(kind.gets, ", "))
+	case kind.named && !q.form.has("subject_issuer"):
+		return tokens{}, refuse("invalid_request", "The parameter subject_issuer is missing: the name of the provider whose token it is.")
+	case !kind.named && q.form.has("subject_issuer"):
+		// To ignore it would be to take the token of one issuer for that of another.
+		return tokens{}, refuse("invalid_request", "subject_issuer is for the subject_token_type %s. Other tokens say themselves whose they are.", TokenTypeExternal)
 	case q.form.has("actor_token") || q.form.has("actor_token_type"):
 		// To ignore it would be to give a token to somebody who acts for another, and not to say so.
 		return tokens{}, refuse("invalid_request", "An actor_token is not taken here.")

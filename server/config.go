@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"mintmark/upstream"
 )
 
 // A Config says what to serve. Only Issuer, Database and MasterKeys have no default.
@@ -95,6 +97,9 @@ type Config struct {
 	// ProviderHosts are hosts ("host" or "host:port") that an upstream provider may be at although
 	// their address is not public. One whose operator wrote that address itself needs no entry.
 	ProviderHosts []string
+	// Connectors say whose the tokens of other systems are, by the name of their provider's row. They are of
+	// a program that embeds the server; others have an address.
+	Connectors map[string]upstream.Connector
 	// Name is what the pages call this server. The default is "Mintmark".
 	Name string
 

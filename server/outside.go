@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -39,6 +40,9 @@ func (d outsideDoor) Arrive(ctx context.Context, brought issuer.Brought, life ti
 		AuthTime: now, AMR: []string{"fed"}, ACR: issuer.ACRFederated, ProviderID: p.ID, Subject: who.Subject, IdP: p.Name, ProvedAt: who.AuthTime,
 		CreatedAt: now, SeenAt: now, ExpiresAt: until, UserAgent: "a token of " + p.Name,
 	}
+	if x.Limits, err = limitsOf(who); err != nil {
+		return issuer.Arrived{}, err
+	}
 	if err := d.directory.Store.StartSession(ctx, x, a, ""); err != nil {
 		return issuer.Arrived{}, notIn(err) // disabled a moment ago
 	}
@@ -47,14 +51,32 @@ func (d outsideDoor) Arrive(ctx context.Context, brought issuer.Brought, life ti
 
 // whose says whom a token is about, in the issuer's errors.
 func (d outsideDoor) whose(ctx context.Context, brought issuer.Brought, now time.Time) (upstream.Provider, upstream.Identity, error) {
-	p, who, err := d.upstream.Outside(ctx, brought.Token, now)
+	p, who, err := d.asked(ctx, brought, now)
 	switch {
 	case errors.Is(err, upstream.ErrOutside):
 		err = fmt.Errorf("%w: %w", issuer.ErrNotFound, err)
 	case errors.Is(err, upstream.ErrAway):
-		err = &issuer.Error{Code: "temporarily_unavailable", RetryAfter: 5 * time.Second, Description: "The keys of the token's issuer can't be had now."}
+		err = fmt.Errorf("%w: %w", &issuer.Error{Code: "temporarily_unavailable", RetryAfter: 5 * time.Second,
+			Description: "The token's issuer, or its keys, can't be asked now."}, err)
 	}
 	return p, who, err
+}
+
+// asked asks the token itself, or the connector that knows whose it is.
+func (d outsideDoor) asked(ctx context.Context, brought issuer.Brought, now time.Time) (upstream.Provider, upstream.Identity, error) {
+	if brought.Type == issuer.TokenTypeExternal {
+		return d.upstream.Identify(ctx, brought.Issuer, brought.Token, now)
+	}
+	return d.upstream.Outside(ctx, brought.Token, now)
+}
+
+// limitsOf is the claim limits, or empty.
+func limitsOf(who upstream.Identity) (string, error) {
+	if len(who.Limits) == 0 {
+		return "", nil
+	}
+	text, err := json.Marshal(who.Limits)
+	return string(text), err
 }
 
 // notIn tells the issuer of somebody who may not come in. Every other error is a fault of ours.
@@ -62,7 +84,7 @@ func notIn(err error) error {
 	if must, ok := errors.AsType[*accounts.MustProve](err); ok {
 		return fmt.Errorf("%w: %w", issuer.ErrNotFound, must)
 	}
-	for _, refused := range []error{accounts.ErrDisabled, accounts.ErrTaken, accounts.ErrNotInvited, accounts.ErrWrongDomain, accounts.ErrLinked, accounts.ErrNotFound,
+	for _, refused := range []error{accounts.ErrDisabled, accounts.ErrTaken, accounts.ErrNotInvited, accounts.ErrWrongDomain, accounts.ErrLinked, accounts.ErrTwoReadings, accounts.ErrNotFound,
 		accounts.ErrProviderOff, accounts.ErrChanged} {
 		if errors.Is(err, refused) {
 			return fmt.Errorf("%w: %w", issuer.ErrNotFound, err)

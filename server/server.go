@@ -161,6 +161,8 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Issuer:   s.cfg.Issuer,
 		Allow:    s.cfg.ProviderHosts,
 		Log:      s.log,
+
+		Connectors: s.cfg.Connectors,
 	})
 	if err != nil {
 		return err

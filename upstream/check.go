@@ -45,6 +45,10 @@ func (p *Provider) CheckSecret(secret string) error {
 	switch {
 	case k == nil:
 		return &Invalid{"kind", oneOf(Kinds())}
+	case k.connector:
+		if _, ok := webhookKey(secret); !ok && (secret != "" || p.ConnectorURL != "") {
+			return &Invalid{"client_secret", "is not base64 of 24 to 64 random bytes, which may begin with whsec_: `openssl rand -base64 32` makes one"}
+		}
 	case secret == "" && k.secret:
 		return &Invalid{"client_secret", "is missing, and " + k.title + " has nobody sign in without one"}
 	case len(secret) > 8<<10:
@@ -83,14 +87,34 @@ var checks = []struct {
 		return ""
 	}},
 	{"client_id", func(p *Provider) string {
-		if kinds[p.Kind].tokens {
+		switch k := kinds[p.Kind]; {
+		case k.tokens:
 			return onlyTokens(p.ClientID == "")
+		case k.connector: // which is told who we are in any case
+			return printable(p.ClientID, 0)
 		}
 		return printable(p.ClientID, 1)
 	}},
 	{"client_secret", func(p *Provider) string {
-		if k := kinds[p.Kind]; k.secret && len(p.SealedSecret) == 0 {
+		k := kinds[p.Kind]
+		if k.secret && len(p.SealedSecret) == 0 {
 			return "is missing, and " + k.title + " has nobody sign in without one"
+		}
+		if p.ConnectorURL != "" && len(p.SealedSecret) == 0 {
+			return "is missing: it signs what a connector is asked"
+		}
+		return ""
+	}},
+	{"connector_url", func(p *Provider) string {
+		if p.ConnectorURL != "" && !kinds[p.Kind].connector {
+			return "is for the kind connector"
+		}
+		return ""
+	}},
+	{"kind", func(p *Provider) string {
+		if kinds[p.Kind].connector && (len(p.Scopes)+len(p.Algorithms) > 0 || p.KeepTokens ||
+			p.Issuer+p.AuthorizeURL+p.TokenURL+p.UserInfoURL+p.EmailsURL+p.JWKSURL != "") {
+			return "connector has only connector_url: nobody signs in there, and no tokens of it are kept"
 		}
 		return ""
 	}},
@@ -231,7 +255,7 @@ func (p *Provider) checkAddresses() error {
 	k, known := kinds[p.Kind], placesOf(p)
 	for _, a := range []struct{ field, address string }{
 		{"issuer", p.issuer()}, {"authorize_url", known.Authorize}, {"token_url", known.Token},
-		{"userinfo_url", known.UserInfo}, {"emails_url", p.EmailsURL}, {"jwks_url", known.JWKS}, {"revoke_url", known.Revoke},
+		{"userinfo_url", known.UserInfo}, {"emails_url", p.EmailsURL}, {"jwks_url", known.JWKS}, {"revoke_url", known.Revoke}, {"connector_url", p.ConnectorURL},
 	} {
 		if a.address == "" {
 			continue
@@ -241,6 +265,8 @@ func (p *Provider) checkAddresses() error {
 		}
 	}
 	switch {
+	case k.connector:
+		return nil
 	case k.connect && p.issuer() == "":
 		return &Invalid{"issuer", "is missing: it is the address that the provider calls itself"}
 	case k.connect && strings.ContainsAny(p.issuer(), "?#"):

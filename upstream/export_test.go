@@ -20,3 +20,12 @@ func (g *Registry) Held(k Kept) (Held, error) { return g.held(k) }
 
 // RevokesAt is where tokens of a provider are revoked, without asking it.
 func RevokesAt(p *Provider) string { return placesOf(p).Revoke }
+
+// What connectors are asked with, and how many answers are remembered.
+var (
+	SignWebhook = signWebhook
+	WebhookKey  = webhookKey
+)
+
+// Remembered says how many answers of connectors are remembered.
+func (g *Registry) Remembered() int { return g.introductions.held.Len() }

@@ -26,8 +26,11 @@ type Identity struct {
 	Groups []string // mapped, at most 1,000
 	// Roles are those of administration that the provider's rules give: [Provider.Roles]. Each once.
 	Roles []string
-	AMR   []string // of the ID token, at most 10
-	ACR   string
+	// Limits are what a connector says that the person may do: at most 32 names with numbers
+	// ([json.Number]), texts and booleans, in at most 2 KiB of JSON.
+	Limits map[string]any
+	AMR    []string // of the ID token, at most 10
+	ACR    string
 	// AuthTime is when the person proved to the provider who they are; zero if it did not say.
 	AuthTime time.Time
 	// ExpiresAt is when the provider's token ends; zero if it did not say.

@@ -18,6 +18,9 @@ type kind struct {
 	// tokens says that nobody signs in with it: it is only somebody whose tokens are taken that others
 	// bring along.
 	tokens bool
+	// connector says that nobody signs in with it: an address of its operator is asked whose a token is
+	// that somebody brings along. There is no button, and no /login/NAME.
+	connector bool
 	// issuer is the issuer identifier, and places the addresses, if there is no discovery. {option}
 	// stands for an option of the provider. The issuer of a discovery may have {tenantid} in it.
 	issuer string
@@ -163,6 +166,12 @@ var kinds = map[string]*kind{
 	},
 	"oauth2": {
 		title:    "OAuth 2.0",
+		verified: strictly,
+	},
+	// docs/how-to/connector.md
+	"connector": {
+		title: "Connector", connector: true,
+		mapping:  with(standard, map[string]string{"groups": "groups"}),
 		verified: strictly,
 	},
 }

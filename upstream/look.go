@@ -20,9 +20,12 @@ func (p *Provider) KnownIssuer() string {
 
 // Look asks a provider, which need not be stored yet, whether it is as its operator says: whether there
 // is metadata at its issuer, with that issuer in it, and keys where that says. A kind with nothing
-// of the operator's own in its addresses is not asked: nobody can have misspelt them. The error is
-// an [*Invalid], in the words of an operator.
+// of the operator's own in its addresses is not asked: nobody can have misspelt them. A connector is asked
+// about a token that nobody has. The error is an [*Invalid], in the words of an operator.
 func (g *Registry) Look(ctx context.Context, p Provider, now time.Time) error {
+	if k := kinds[p.Kind]; k != nil && k.connector {
+		return g.lookAtConnector(ctx, &p, now)
+	}
 	if p.Issuer == "" && p.Options["host"] == "" && p.Options["tenant"] == "" {
 		return nil
 	}

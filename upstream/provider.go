@@ -23,8 +23,8 @@ type Provider struct {
 	Issuer string `json:"issuer,omitempty"`
 	// ClientID is who we are there.
 	ClientID string `json:"client_id"`
-	// SealedSecret is the client secret (for apple, the .p8 private key), sealed with the
-	// associated data of [SecretAAD]. Empty: a public client.
+	// SealedSecret is the client secret (for apple, the .p8 private key; for a connector, the key that signs
+	// what it is asked), sealed with the associated data of [SecretAAD]. Empty: a public client.
 	SealedSecret []byte `json:"-"`
 	// Scopes are asked for. Empty: the kind's own.
 	Scopes []string `json:"scopes,omitempty"`
@@ -36,6 +36,9 @@ type Provider struct {
 	EmailsURL    string `json:"emails_url,omitempty"` // GitHub's list of addresses
 	JWKSURL      string `json:"jwks_url,omitempty"`
 	RevokeURL    string `json:"revoke_url,omitempty"` // where kept tokens are revoked, RFC 7009
+	// ConnectorURL is where a connector says whose a token is. Empty: the program has the connector,
+	// [Config.Connectors].
+	ConnectorURL string `json:"connector_url,omitempty"`
 
 	// Mapping is from a claim of ours to a path in the provider's answer, with dots between its
 	// steps: "sub": "id", "email": "user.mail". It goes before the kind's own.
@@ -119,10 +122,10 @@ func (p *Provider) ProvesMail() bool {
 		p.Issuer == "" && p.AuthorizeURL+p.TokenURL+p.UserInfoURL+p.EmailsURL+p.JWKSURL == ""
 }
 
-// TokensOnly says that nobody signs in with it: it only signs tokens.
+// TokensOnly says that nobody signs in with it: it only has tokens that others bring along.
 func (p *Provider) TokensOnly() bool {
 	k := kinds[p.Kind]
-	return k != nil && k.tokens
+	return k != nil && (k.tokens || k.connector)
 }
 
 // Label is what people call it: its title, or its kind's.

@@ -35,6 +35,8 @@ type Config struct {
 	// Timeout is how long one callback may speak to its provider, with everything that it asks. The
 	// default, and the most, is 5 s.
 	Timeout time.Duration
+	// Connectors are those of the program itself, by the name of their provider's row.
+	Connectors map[string]Connector
 	// Log gets a line when a provider is found to be away, and when it is back. What a sign-in is
 	// refused for is in the error, for the caller's log. The default is [slog.Default].
 	Log *slog.Logger
@@ -57,8 +59,9 @@ type Registry struct {
 	// connections are by the id of the provider.
 	connections map[string]*connection
 	// running is over with [Registry.Close].
-	running context.Context
-	stop    context.CancelFunc
+	running       context.Context
+	stop          context.CancelFunc
+	introductions *introductions
 }
 
 // listAge is how old the list may be that the sign-in page shows and that Begin goes by. Finish reads
@@ -82,7 +85,11 @@ func New(c Config) (*Registry, error) {
 	if c.Store == nil || c.Sealer == nil || c.StateKey == [32]byte{} {
 		return nil, errors.New("upstream: Store, Sealer and StateKey have no default")
 	}
-	g := &Registry{Config: c, secure: u.Scheme == "https", connections: map[string]*connection{}}
+	introductions, err := newIntroductions()
+	if err != nil {
+		return nil, err
+	}
+	g := &Registry{Config: c, secure: u.Scheme == "https", connections: map[string]*connection{}, introductions: introductions}
 	g.running, g.stop = context.WithCancel(context.Background())
 	return g, nil
 }
@@ -94,7 +101,7 @@ const pagePatience = 250 * time.Millisecond
 // a second old, or as old as the database is away: a page is always there. It is not to be changed.
 func (g *Registry) Enabled(ctx context.Context, now time.Time) ([]Provider, error) {
 	all, err := g.enabled(ctx, now)
-	return slices.DeleteFunc(all, func(p Provider) bool { return kinds[p.Kind].tokens }), err
+	return slices.DeleteFunc(all, func(p Provider) bool { return p.TokensOnly() }), err
 }
 
 // enabled is Enabled with those with whom nobody signs in.
@@ -122,7 +129,7 @@ func (g *Registry) enabled(ctx context.Context, now time.Time) ([]Provider, erro
 	return enabled, nil
 }
 
-// ByName returns an enabled provider, or [ErrUnknown]. It may be a second old.
+// ByName returns an enabled provider to sign in with, or [ErrUnknown]. It may be a second old.
 func (g *Registry) ByName(ctx context.Context, name string, now time.Time) (Provider, error) {
 	all, err := g.all(ctx, now)
 	if err != nil {
@@ -153,13 +160,21 @@ func (g *Registry) readByName(ctx context.Context, name string, now time.Time) (
 	return byName(all, name)
 }
 
+// byName returns one that people can sign in with.
 func byName(all []Provider, name string) (Provider, error) {
-	i, ok := slices.BinarySearchFunc(all, name, func(p Provider, name string) int { return strings.Compare(p.Name, name) })
-	// A kind may be of a newer copy of the server.
-	if !ok || kinds[all[i].Kind] == nil || kinds[all[i].Kind].tokens {
+	p, ok := pick(all, name)
+	if !ok || p.TokensOnly() {
 		return Provider{}, ErrUnknown
 	}
-	return all[i], nil
+	return p, nil
+}
+
+func pick(all []Provider, name string) (Provider, bool) {
+	i, ok := slices.BinarySearchFunc(all, name, func(p Provider, name string) int { return strings.Compare(p.Name, name) })
+	if !ok || kinds[all[i].Kind] == nil { // a kind of a newer copy of the server
+		return Provider{}, false
+	}
+	return all[i], true
 }
 
 // all returns the list, which may be a second old.

@@ -139,7 +139,7 @@ func host(address string) string {
 func named(p *Provider) []string {
 	var list []string
 	known := placesOf(p)
-	for _, address := range []string{p.issuer(), known.Token, known.UserInfo, known.JWKS, known.Revoke, p.EmailsURL} {
+	for _, address := range []string{p.issuer(), known.Token, known.UserInfo, known.JWKS, known.Revoke, p.EmailsURL, p.ConnectorURL} {
 		u, err := url.Parse(address)
 		if err != nil || u.Host == "" {
 			continue
@@ -223,8 +223,12 @@ func (g *Registry) connection(p *Provider) *connection {
 
 // versionOf is a digest of everything in a row that a sign-in in progress relies on.
 func versionOf(p *Provider) string {
-	text, err := json.Marshal([]any{p.Name, p.Kind, p.Issuer, p.ClientID, p.AuthorizeURL, p.TokenURL, p.UserInfoURL, p.EmailsURL,
-		p.JWKSURL, p.Options, p.Algorithms, p.Scopes, p.Mapping, p.Keys})
+	all := []any{p.Name, p.Kind, p.Issuer, p.ClientID, p.AuthorizeURL, p.TokenURL, p.UserInfoURL, p.EmailsURL,
+		p.JWKSURL, p.Options, p.Algorithms, p.Scopes, p.Mapping, p.Keys}
+	if p.ConnectorURL != "" { // sign-ins in progress don't notice that there are connectors now
+		all = append(all, p.ConnectorURL)
+	}
+	text, err := json.Marshal(all)
 	if err != nil {
 		return "" // texts and lists of texts: it does not happen
 	}

@@ -15,19 +15,19 @@ import (
 
 // A providerSettings is what the flags say about a provider.
 type providerSettings struct {
-	title, clientID, secretFile, authorizeURL, tokenURL, userInfoURL, emailsURL, jwksURL, revokeURL string
-	linkBy, signUp, sessionLife, organization                                                       string
-	scopes, algorithms, tokenAudiences, authoritative, domains, maps, roles, options                []string
-	host, tenant, teamID, keyID, guild                                                              string
-	keysFile                                                                                        string
-	keepTokens, disabled                                                                            bool
+	title, clientID, secretFile, authorizeURL, tokenURL, userInfoURL, emailsURL, jwksURL, revokeURL, connectorURL string
+	linkBy, signUp, sessionLife, organization                                                                     string
+	scopes, algorithms, tokenAudiences, authoritative, domains, maps, roles, options                              []string
+	host, tenant, teamID, keyID, guild                                                                            string
+	keysFile                                                                                                      string
+	keepTokens, disabled                                                                                          bool
 }
 
 func (p *providerSettings) flags(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&p.title, "title", "", "what its button says")
 	f.StringVar(&p.clientID, "client-id", "", "who we are there")
-	f.StringVar(&p.secretFile, "client-secret-file", "", "file that holds the client secret (for apple, the .p8 file); - is the standard input")
+	f.StringVar(&p.secretFile, "client-secret-file", "", "file that holds the client secret (for apple, the .p8 file; for a connector, the secret that signs); - is the standard input")
 	f.StringArrayVar(&p.scopes, "scope", nil, "scope to ask for, in place of the kind's own; can be repeated")
 	f.StringVar(&p.authorizeURL, "authorize-url", "", "its authorization endpoint, in place of the kind's or the issuer's own; as the other URLs")
 	f.StringVar(&p.tokenURL, "token-url", "", "its token endpoint")
@@ -35,6 +35,7 @@ func (p *providerSettings) flags(c *cobra.Command) {
 	f.StringVar(&p.emailsURL, "emails-url", "", "where GitHub lists somebody's addresses")
 	f.StringVar(&p.jwksURL, "jwks-url", "", "where its public keys are")
 	f.StringVar(&p.revokeURL, "revoke-url", "", "where tokens that were kept are revoked")
+	f.StringVar(&p.connectorURL, "connector-url", "", "where a connector says whose a token is")
 	f.StringArrayVar(&p.maps, "map", nil, "CLAIM=PATH: where a claim of ours is in its answer, like email=user.mail; can be repeated")
 	f.StringArrayVar(&p.algorithms, "algorithm", nil, "that its ID tokens may be signed with; can be repeated")
 	f.StringVar(&p.host, "host", "", "host of a GitHub Enterprise Server or of your own GitLab")
@@ -72,6 +73,7 @@ func (p *providerSettings) members(c *cobra.Command, stdin io.Reader) (map[strin
 		{"emails-url", "emails_url", p.emailsURL},
 		{"jwks-url", "jwks_url", p.jwksURL},
 		{"revoke-url", "revoke_url", p.revokeURL},
+		{"connector-url", "connector_url", p.connectorURL},
 		{"algorithm", "algorithms", p.algorithms},
 		{"link-by", "link_by", p.linkBy},
 		{"authoritative", "authoritative", p.authoritative},

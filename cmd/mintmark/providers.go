@@ -52,7 +52,9 @@ func providersAdd(a *access) *cobra.Command {
 ISSUER/login/NAME/callback, with the issuer of this server. It is in the answer too, as redirect_uri.
 
 If the address is the operator's own (--issuer, --host, --tenant), the provider is asked at once whether it
-is there, and what is wrong is said. --unchecked leaves that out.`,
+is there, and what is wrong is said. --unchecked leaves that out.
+
+A connector (--kind connector --connector-url) signs nobody in: it says whose a token is that a program brings along.`,
 		Example: "  mintmark providers add google --kind google --client-id 1234.apps.googleusercontent.com --client-secret-file secret.txt\n" +
 			"  mintmark providers add work --kind oidc --issuer https://login.example.com --client-id mintmark --client-secret-file - --domain example.com\n" +
 			"  mintmark providers add corp --kind issuer --issuer https://tokens.corp.example --keys-file corp.pem --token-audience https://id.example.com --algorithm ES256",
@@ -78,13 +80,13 @@ is there, and what is wrong is said. --unchecked leaves that out.`,
 		if err != nil {
 			return err
 		}
-		if members, err := parseObject(answer); err == nil && out.form == "table" && kind != "issuer" {
+		if members, err := parseObject(answer); err == nil && out.form == "table" && members.value("redirect_uri") != nil {
 			out.note("Register this redirect URI there: %s", plain(members.value("redirect_uri")))
 		}
 		return out.object(answer, "id")
 	})
 	f := c.Flags()
-	f.StringVar(&kind, "kind", "", "google, github, discord, microsoft, apple, gitlab, oidc (any OpenID Connect issuer), oauth2 (any OAuth 2.0 service) or issuer (nobody signs in with it: its tokens are exchanged for ours)")
+	f.StringVar(&kind, "kind", "", "google, github, discord, microsoft, apple, gitlab, oidc (any OpenID Connect issuer), oauth2 (any OAuth 2.0 service); or, with which nobody signs in: issuer (its tokens are exchanged for ours) or connector (it says whose a token is that is no JWT)")
 	f.StringVar(&issuer, "issuer", "", "the address that an OpenID Connect provider calls itself")
 	f.BoolVar(&unchecked, "unchecked", false, "do not ask the provider now whether it is there")
 	return c
