@@ -20,14 +20,26 @@ var errOver = errors.New("the time is over")
 
 // A pace says when each request is due, whether or not the ones before it have been answered: a
 // server that stands still makes everybody late who came meanwhile, and that is counted.
+//
+// A client that was free, and slept until its request was due, wakes up late by itself: the timers
+// of Go are a millisecond wide when there is nothing else to do, and the server has the same
+// processors. That is told apart: with clients elsewhere it would not be the server's.
 type pace struct {
 	start time.Time
 	every time.Duration // from one request to the next, of all clients together; 0: as fast as they are answered
 	end   time.Time
 	next  atomic.Int64
 
-	mu   sync.Mutex
-	took map[string]*spread // by the path of the request
+	mu    sync.Mutex
+	took  map[string]*spread // by the path of the request, from when it was due
+	awake spread             // of all, without what the clients overslept
+}
+
+// A chance is when a request is due, and how much later its client sent it for no other reason than
+// that it woke up late.
+type chance struct {
+	due       time.Time
+	overslept time.Duration
 }
 
 func newPace(rate float64, length time.Duration) *pace {
@@ -40,21 +52,25 @@ func newPace(rate float64, length time.Duration) *pace {
 }
 
 // wait returns when the next request is due, at that time.
-func (p *pace) wait() (time.Time, error) {
+func (p *pace) wait() (chance, error) {
 	due := p.start.Add(time.Duration(p.next.Add(1)-1) * p.every)
 	now := time.Now()
 	if p.every == 0 {
 		due = now
 	}
 	if due.After(p.end) {
-		return due, errOver
+		return chance{}, errOver
+	}
+	if !due.After(now) {
+		return chance{due: due}, nil
 	}
 	time.Sleep(due.Sub(now))
-	return due, nil
+	return chance{due, time.Since(due)}, nil
 }
 
 // saw counts how late the answer to a request was.
-func (p *pace) saw(request []byte, late time.Duration) {
+func (p *pace) saw(request []byte, t chance) {
+	late := time.Since(t.due)
 	line, _, _ := bytes.Cut(request, []byte(" HTTP/1.1"))
 	line, _, _ = bytes.Cut(line, []byte("?"))
 	name := string(line)
@@ -70,14 +86,16 @@ func (p *pace) saw(request []byte, late time.Duration) {
 		p.took[name] = s
 	}
 	s.add(late)
+	p.awake.add(late - t.overslept)
 	p.mu.Unlock()
 }
 
-// report is a line for each kind of request, and begins anew.
-func (p *pace) report() (lines []string, all spread) {
+// report is a line for each kind of request, and how late they were all together: as they were, and
+// without what the clients overslept. It begins anew.
+func (p *pace) report() (lines []string, all, awake spread) {
 	p.mu.Lock()
-	took := p.took
-	p.took = map[string]*spread{}
+	took, awake := p.took, p.awake
+	p.took, p.awake = map[string]*spread{}, spread{}
 	p.mu.Unlock()
 	for _, name := range slices.Sorted(maps.Keys(took)) {
 		lines = append(lines, fmt.Sprintf("%-45s %s", name, took[name]))
@@ -85,7 +103,7 @@ func (p *pace) report() (lines []string, all spread) {
 			all.n[i] += n
 		}
 	}
-	return lines, all
+	return lines, all, awake
 }
 
 // A spread counts durations, 32 steps from each to its double.

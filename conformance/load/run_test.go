@@ -168,7 +168,7 @@ func (v *visit) send(request []byte, status int, holds string) (body []byte, to 
 		if err != nil {
 			return nil, "", err
 		}
-		defer func() { v.pace.saw(request, time.Since(due)) }()
+		defer v.pace.saw(request, due)
 	}
 	if _, err := v.conn.Write(request); err != nil {
 		return nil, "", err
