@@ -28,20 +28,23 @@ func TestTheGoService(t *testing.T) {
 	tell(t, exec.Command(program))
 }
 
-func TestTheNodeService(t *testing.T) {
+func TestTheNodeService(t *testing.T) { tell(t, node(t, "node-service", "jose")) }
+
+// node is an example in Node, beside the modules that the other tests with Node have installed.
+func node(t *testing.T, example, module string) *exec.Cmd {
+	t.Helper()
 	modules, err := filepath.Abs("../conformance/clients/node/node_modules")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := os.Stat(filepath.Join(modules, "jose")); err != nil {
+	if _, err := os.Stat(filepath.Join(modules, module)); err != nil {
 		if os.Getenv("MINTMARK_REQUIRE_CLIENTS") == "1" {
-			t.Fatal("jose is missing: npm install --prefix conformance/clients/node")
+			t.Fatalf("%s is missing: npm install --prefix conformance/clients/node", module)
 		}
-		t.Skip("jose is missing: npm install --prefix conformance/clients/node")
+		t.Skipf("%s is missing: npm install --prefix conformance/clients/node", module)
 	}
-	// Beside the modules that the other tests with Node have installed.
 	dir := t.TempDir()
-	text, err := os.ReadFile("node-service/server.mjs")
+	text, err := os.ReadFile(filepath.Join(example, "server.mjs"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +54,7 @@ func TestTheNodeService(t *testing.T) {
 	if err := os.Symlink(modules, filepath.Join(dir, "node_modules")); err != nil {
 		t.Fatal(err)
 	}
-	tell(t, exec.Command("node", filepath.Join(dir, "server.mjs")))
+	return exec.Command("node", filepath.Join(dir, "server.mjs"))
 }
 
 // tell runs the service and tells the story that both have to tell.
