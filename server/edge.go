@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"runtime/debug"
@@ -138,13 +139,14 @@ func below(r *http.Request, prefix string) *http.Request {
 }
 
 // requestID makes an id. One that came with the request is used only if a proxy of ours sent it:
-// otherwise anybody could make log lines that look like somebody else's.
+// otherwise anybody could make log lines that look like somebody else's. It is no secret, and so not
+// of crypto/rand, which asks the system each time.
 func (s *Server) requestID(r *http.Request) string {
 	if id := r.Header.Get("X-Request-Id"); id != "" && len(id) <= 64 && plainID(id) && s.proxies.trust(remote(r)) {
 		return id
 	}
 	var room [16]byte
-	return string(secret.AppendShortID(append(room[:0], "req_"...)))
+	return string(secret.AppendBase62(append(room[:0], "req_"...), rand.Uint64(), 11))
 }
 
 func plainID(id string) bool {

@@ -38,13 +38,8 @@ func appendID(dst []byte, u [16]byte) []byte {
 // NewShortID returns 64 random bits as 11 base62 characters: the public id of an
 // API key or a client secret.
 func NewShortID() string {
-	var text [11]byte
-	return string(AppendShortID(text[:0]))
-}
-
-// AppendShortID appends what [NewShortID] returns.
-func AppendShortID(dst []byte) []byte {
 	var random [8]byte
 	rand.Read(random[:]) // never fails
-	return AppendBase62(dst, binary.BigEndian.Uint64(random[:]), 11)
+	var text [11]byte
+	return string(AppendBase62(text[:0], binary.BigEndian.Uint64(random[:]), len(text)))
 }
