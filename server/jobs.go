@@ -2,6 +2,8 @@ package server
 
 import (
 	"context"
+	"maps"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,9 +15,10 @@ import (
 // How often the background jobs run.
 const (
 	purgeEvery  = time.Minute
-	purgeBatch  = 500
+	purgeBatch  = 500                   // at first: see nextBatch
 	revokeEvery = 5 * time.Second       // of tokens that were kept, at upstream providers
 	purgePause  = 50 * time.Millisecond // other writers come first
+	warnEvery   = 10 * time.Minute
 )
 
 // startJobs starts what the server does on its own, until ctx ends. The returned function
@@ -28,7 +31,10 @@ func (s *Server) startJobs(ctx context.Context) (wait func()) {
 	})
 	jobs.Go(func() { s.db.Listen(ctx, func() { s.changes.wake(); s.revoked.Wake() }) })
 	jobs.Go(func() { s.serving(ctx) })
-	jobs.Go(func() { s.warn(ctx) })
+	said := map[string]bool{}
+	jobs.Go(func() {
+		s.every(ctx, warnEvery, nil, "looking at the database", func(ctx context.Context) error { s.warn(ctx, said); return nil })
+	})
 	jobs.Go(func() { s.revoked.Run(ctx) })
 	jobs.Go(func() { s.flushUses(ctx) })
 	jobs.Go(func() { s.every(ctx, lookAfterEvery, nil, "looking after API keys", s.lookAfterKeys) })
@@ -66,17 +72,32 @@ func (s *Server) every(ctx context.Context, pause time.Duration, woken <-chan st
 	}
 }
 
-// warn says once what is wrong with the database: that it may forget, or that its clock is another's.
-func (s *Server) warn(ctx context.Context) {
+// warn says what is wrong with the database: that it may forget, or that its clock is another's. What it
+// has said it does not say again until it was well in between.
+func (s *Server) warn(ctx context.Context, said map[string]bool) {
 	ctx, cancel := context.WithTimeout(ctx, feedPatience)
 	defer cancel()
 	c, err := s.db.Condition(ctx)
 	if err != nil {
 		return // whoever needs the database says so
 	}
+	before := maps.Clone(said)
+	clear(said)
 	for _, problem := range c.Problems {
-		s.log.WarnContext(ctx, "the database is not as it should be", "problem", problem)
+		about := strings.Trim(strings.Map(letters, problem), " ") // by how much it is wrong changes
+		said[about] = true
+		if !before[about] {
+			s.log.WarnContext(ctx, "the database is not as it should be", "problem", problem)
+		}
 	}
+}
+
+// letters drops digits, and with them what is measured.
+func letters(r rune) rune {
+	if r >= '0' && r <= '9' {
+		return -1
+	}
+	return r
 }
 
 // flushUses writes down how API keys were used, now and then and at the end.
@@ -123,17 +144,31 @@ func (s *Server) purge(ctx context.Context) error {
 	if err != nil || !mine {
 		return err
 	}
-	for {
-		n, err := s.db.Purge(ctx, now, purgeBatch)
-		if err != nil || n < purgeBatch || time.Since(now) > purgeEvery {
+	for batch := purgeBatch; ; {
+		begin := time.Now()
+		n, err := s.db.Purge(ctx, now, batch)
+		if err != nil || n < int64(batch) || time.Since(now) > purgeEvery {
 			return err
 		}
+		batch = nextBatch(batch, time.Since(begin))
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(purgePause):
 		}
 	}
+}
+
+// nextBatch is how many rows of each kind are forgotten the next time, if so many took so long: fewer where
+// others had to wait, more where they did not notice.
+func nextBatch(batch int, took time.Duration) int {
+	switch {
+	case took > 100*time.Millisecond:
+		return max(batch/2, 50)
+	case took < 25*time.Millisecond:
+		return min(batch*2, 4000)
+	}
+	return batch
 }
 
 // newHolder returns the name under which this copy takes leases.

@@ -191,6 +191,26 @@ func TestOneCopyPurges(t *testing.T) {
 	}
 }
 
+// Forgetting gets out of the way of others, and comes back.
+func TestTheBatchOfForgottenRowsAdapts(t *testing.T) {
+	for _, tt := range []struct {
+		batch int
+		took  time.Duration
+		want  int
+	}{
+		{500, 50 * time.Millisecond, 500},
+		{500, 200 * time.Millisecond, 250},
+		{60, 200 * time.Millisecond, 50},
+		{50, time.Minute, 50},
+		{500, 5 * time.Millisecond, 1000},
+		{3000, 5 * time.Millisecond, 4000},
+	} {
+		if got := nextBatch(tt.batch, tt.took); got != tt.want {
+			t.Errorf("after %d rows in %s: %d, want %d", tt.batch, tt.took, got, tt.want)
+		}
+	}
+}
+
 func TestAdminKey(t *testing.T) {
 	s, l := start(t)
 	file := filepath.Join(t.TempDir(), "admin.key")
@@ -246,8 +266,10 @@ func TestADatabaseThatForgetsIsLogged(t *testing.T) {
 	q.Set("synchronous_commit", "off")
 	at.RawQuery = q.Encode()
 	s, l := start(t, func(c *Config) { c.Database = at.String() })
-	s.warn(t.Context())
-	if said := l.String(); !strings.Contains(said, "synchronous_commit is off") {
+	said := map[string]bool{}
+	s.warn(t.Context(), said)
+	s.warn(t.Context(), said) // what was said once is not said again
+	if said := l.String(); strings.Count(said, "synchronous_commit is off") != 1 {
 		t.Errorf("the log says %s", said)
 	}
 }

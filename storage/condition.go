@@ -54,11 +54,24 @@ func (db *DB) examinePostgres(ctx context.Context, c *Condition) error {
 		c.Problems = append(c.Problems, "The database sorts text by "+collation+
 			", which comes from the operating system: an upgrade of that can break its indexes, until REINDEX DATABASE. Make the database with LC_COLLATE 'C' to be rid of it.")
 	}
-	// Nothing here relies on the database's clock; but where it is wrong, ours may be.
-	if off := now.Sub(before.Add(time.Since(before) / 2)); off.Abs() > 30*time.Second {
-		c.Problems = append(c.Problems, "The clock of PostgreSQL is "+off.Round(time.Second).String()+" off this server's: let NTP set both.")
+	if problem := clockProblem(now, before, time.Since(before)); problem != "" {
+		c.Problems = append(c.Problems, problem)
 	}
 	return nil
+}
+
+// maxClockSkew is how far apart two clocks may be before somebody should look.
+const maxClockSkew = 5 * time.Second
+
+// clockProblem says what is wrong with one of two clocks: there is the database's, at some moment in the
+// time that the question took, which began at asked by ours. Nothing here relies on the database's clock; but where it
+// is another, ours may be wrong, and that of the next copy.
+func clockProblem(there, asked time.Time, took time.Duration) string {
+	off := there.Sub(asked.Add(took / 2))
+	if off.Abs() <= maxClockSkew+took/2 {
+		return ""
+	}
+	return "The clock of PostgreSQL is " + off.Round(time.Second).String() + " off this server's: let NTP set both."
 }
 
 func (db *DB) examineSQLite(ctx context.Context, c *Condition) error {
