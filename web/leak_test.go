@@ -1,0 +1,9 @@
+package web
+
+import (
+	"testing"
+
+	"mintmark/storage/storagetest"
+)
+
+func TestMain(m *testing.M) { storagetest.NoLeaks(m) }
