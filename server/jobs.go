@@ -163,10 +163,10 @@ func (s *Server) purge(ctx context.Context) error {
 // others had to wait, more where they did not notice.
 func nextBatch(batch int, took time.Duration) int {
 	switch {
-	case took > 100*time.Millisecond:
+	case took > 40*time.Millisecond:
 		return max(batch/2, 50)
-	case took < 25*time.Millisecond:
-		return min(batch*2, 4000)
+	case took < 10*time.Millisecond:
+		return min(batch*2, 2000)
 	}
 	return batch
 }

@@ -198,12 +198,12 @@ func TestTheBatchOfForgottenRowsAdapts(t *testing.T) {
 		took  time.Duration
 		want  int
 	}{
-		{500, 50 * time.Millisecond, 500},
+		{500, 20 * time.Millisecond, 500},
 		{500, 200 * time.Millisecond, 250},
 		{60, 200 * time.Millisecond, 50},
 		{50, time.Minute, 50},
 		{500, 5 * time.Millisecond, 1000},
-		{3000, 5 * time.Millisecond, 4000},
+		{1500, 5 * time.Millisecond, 2000},
 	} {
 		if got := nextBatch(tt.batch, tt.took); got != tt.want {
 			t.Errorf("after %d rows in %s: %d, want %d", tt.batch, tt.took, got, tt.want)
