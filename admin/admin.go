@@ -108,7 +108,7 @@ func New(c Config) http.Handler {
 // ServeHTTP answers one request.
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Answers hold people's data and, at times, the only copy of a secret.
-	w.Header().Set("Cache-Control", "no-store")
+	w.Header()["Cache-Control"] = noStore
 	if a.quickly(w, r) {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"mintmark/apikeys"
@@ -28,11 +29,13 @@ func (a *api) quickly(w http.ResponseWriter, r *http.Request) bool {
 		r.Header["Accept"] != nil && !only(r.Header["Accept"], "application/json", "*/*") {
 		return false
 	}
-	body := make([]byte, r.ContentLength)
+	room := rooms.Get().(*[quickBody]byte) // not of the stack: whoever reads and writes could keep it
+	defer rooms.Put(room)
+	body := room[:r.ContentLength]
 	n, err := io.ReadFull(r.Body, body)
 	var q NewQuestion
 	if err != nil || !q.readPlain(body) {
-		r.Body = again{io.MultiReader(bytes.NewReader(body[:n]), r.Body), r.Body}
+		r.Body = again{io.MultiReader(bytes.NewReader(bytes.Clone(body[:n])), r.Body), r.Body}
 		return false
 	}
 	caller, problem := a.caller(w, r, apikeys.ScopeVerify, true)
@@ -46,8 +49,7 @@ func (a *api) quickly(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	w.Header()["Content-Type"] = jsonType
-	var room [512]byte
-	if b, ok := v.appendPlain(room[:0]); ok {
+	if b, ok := v.appendPlain(room[:0]); ok { // the question is read, and copied
 		_, _ = w.Write(b) // nobody is left to tell
 		return true
 	}
@@ -57,7 +59,11 @@ func (a *api) quickly(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-var jsonType = []string{"application/json"}
+var (
+	jsonType = []string{"application/json"}
+	noStore  = []string{"no-store"}
+	rooms    = sync.Pool{New: func() any { return new([quickBody]byte) }}
+)
 
 // appendPlain appends what [json.Encoder] would write, unless a text needs an escape.
 func (v *Verdict) appendPlain(b []byte) ([]byte, bool) {
