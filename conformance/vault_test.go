@@ -1,9 +1,12 @@
 package conformance_test
 
 import (
+	"encoding/json"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,6 +37,19 @@ func (a app) acts(token, provider string, changes ...string) answer {
 	a.t.Helper()
 	return a.token(with(url.Values{"grant_type": {exchangeGrant}, "subject_token": {token}, "subject_token_type": {accessType},
 		"audience": {"urn:mintmark:provider:" + provider}}, changes...))
+}
+
+// handed returns what the audit log says of tokens that were handed out for an account.
+func handed(t *testing.T, op *conformance.Server, account string) (found []map[string]any) {
+	t.Helper()
+	out, err := exec.Command(conformance.Program(t), "audit", "list", "--on", account, "--output", "json", "--data", op.Data).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(out, &found); err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(found, func(e map[string]any) bool { return e["action"] != "vault.hand" })
 }
 
 // RFC 8693 §2: an agent acts elsewhere for a person who allowed it, and never sees the refresh token.
@@ -103,6 +119,12 @@ func TestAnAgentGetsATokenOfAProvider(t *testing.T) {
 			}
 		}
 
+		_, payload := claims(t, ours)
+		sub := payload["sub"].(string)
+		if log := handed(t, op, sub); len(log) != 1 || log[0]["actor"] != agent.ID || log[0]["detail"] != "hub: openid repo" || log[0]["address"] != "127.0.0.1" || log[0]["request_id"] == "" {
+			t.Errorf("the audit log, of one token that was handed out twice: %v", log)
+		}
+
 		// What comes back is what is good now.
 		e.mu.Lock()
 		e.life = 5
@@ -113,6 +135,9 @@ func TestAnAgentGetsATokenOfAProvider(t *testing.T) {
 		first, second := agent.acts(ours, "hub"), agent.acts(ours, "hub")
 		if first.what() != "ok" || second.what() != "ok" || first.str("access_token") == second.str("access_token") || e.renewed != 2 {
 			t.Errorf("RFC 6749 6: %s %s, %d refreshes", first.Body, second.Body, e.renewed)
+		}
+		if log := handed(t, op, sub); len(log) != 3 {
+			t.Errorf("the audit log, of three tokens: %v", log)
 		}
 		for _, secret := range []string{"their-refresh-token", `their "access" token`, `their \"access\" token`, ours} {
 			if strings.Contains(op.Log(), secret) {
@@ -139,8 +164,7 @@ func TestAnAgentGetsATokenOfAProvider(t *testing.T) {
 			t.Errorf("RFC 7009, a revoked token: %s", got)
 		}
 		again := allows(ben, agent, "openid upstream:hub")
-		_, payload := claims(t, again)
-		op.Run("users", "disable", payload["sub"].(string))
+		op.Run("users", "disable", sub)
 		if got := agent.acts(again, "hub").what(); got != "invalid_request" {
 			t.Errorf("a disabled account: %s", got)
 		}

@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +18,17 @@ type Vault interface {
 	// has to be. [ErrNotFound] means that there is none, or none that is good any more. An [*Error]
 	// is for whoever asks.
 	Hand(ctx context.Context, provider, accountID string, now time.Time) (Held, error)
+	// Note writes down that a client is about to get a token, before it does. Whoever can't write that
+	// down hands nothing out.
+	Note(ctx context.Context, h HandOut) error
+}
+
+// A HandOut is a token of a provider that a client gets, for the person of an account.
+type HandOut struct {
+	ClientID, AccountID, Provider string
+	Held
+	Address netip.Addr // where the client asks from
+	At      time.Time
 }
 
 // Held is a token of an upstream provider.
@@ -93,6 +105,10 @@ func (p *Provider) exchangeHeld(ctx context.Context, x *exchange) (tokens, error
 		return tokens{}, refuse("invalid_scope", "The person did not grant all of that at %s.", name)
 	case !containsAll(may, held.Scopes):
 		return tokens{}, refuse("invalid_scope", "The token of %s has more scopes than this client is registered for.", name)
+	}
+	err = p.Vault.Note(ctx, HandOut{ClientID: x.client.ID, AccountID: s.Subject, Provider: name, Held: held, Address: x.address, At: x.now})
+	if err != nil {
+		return tokens{}, err
 	}
 	return tokens{foreign: held.Token, scopes: held.Scopes, ends: held.ExpiresAt, life: held.ExpiresAt.Sub(x.now)}, nil
 }

@@ -167,6 +167,10 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 	if err != nil {
 		return err
 	}
+	vault, err := newVaultDoor(s.upstream, s.db)
+	if err != nil {
+		return err
+	}
 	s.provider, err = issuer.New(issuer.Config{
 		Issuer:       s.cfg.Issuer,
 		Store:        s.db.Issuer(),
@@ -178,7 +182,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		Login:        s.login,
 		EndSession:   s.endSession,
 		APIKeys:      keyDoor{s.apiKeys},
-		Vault:        vaultDoor{s.upstream},
+		Vault:        vault,
 		Outside:      outsideDoor{s.upstream, s.directory},
 		Address:      address,
 		ClearText:    func(r *http.Request, shown func() []string) error { return s.guards.people.CheckClearText(r, shown) },

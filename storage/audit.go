@@ -14,6 +14,14 @@ func audited(table string, e apikeys.Event) statement {
 		e.ID, e.At, e.Actor, e.Via, e.Action, e.Ref, e.Detail, e.Address, e.RequestID)
 }
 
+// Audit writes an event down that changes nothing else.
+func (db *DB) Audit(ctx context.Context, e apikeys.Event) error {
+	_, err := db.write(ctx, do(`INSERT INTO audit (id, at, actor, via, action, ref, detail, address, request_id)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+		e.ID, e.At, e.Actor, e.Via, e.Action, e.Ref, e.Detail, e.Address, e.RequestID))
+	return err
+}
+
 // Events implements [apikeys.Store].
 func (s apiKeys) Events(ctx context.Context, p apikeys.Page, ref string, forward bool) ([]apikeys.Event, error) {
 	var found []apikeys.Event

@@ -94,7 +94,7 @@ func newHouseAt(t *testing.T, db *storage.DB, host string) *house {
 	}
 	h.sessions = sessions
 	// Other houses are on loopback, too.
-	h.upstream, err = upstream.New(upstream.Config{Store: db.Upstream(), Sealer: sealer, StateKey: [32]byte{4}, Issuer: h.issuer, Allow: []string{"localhost"}, Log: quiet})
+	h.upstream, err = upstream.New(upstream.Config{Store: db.Upstream(), Vault: db.Vault(), Sealer: sealer, StateKey: [32]byte{4}, Issuer: h.issuer, Allow: []string{"localhost"}, Log: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,9 +35,41 @@ type arrival struct {
 	Provider  string            `json:"p"`
 	Identity  upstream.Identity `json:"i"`
 	To        upstream.Purpose  `json:"t"`
+	Tokens    *carried          `json:"k,omitempty"`
 	AccountID string            `json:"a"`
 	At        int64             `json:"at"` // Unix seconds
 	Browser   []byte            `json:"b"`  // SHA-256 of the cookie
+}
+
+// carried is what the provider gave us to act there for the person. It is kept once they have proved who
+// they are, and not before: the browser that came with it carries it until then, sealed.
+type carried struct {
+	Access    string    `json:"a"`
+	Refresh   string    `json:"r,omitempty"`
+	Type      string    `json:"t"`
+	Scopes    []string  `json:"s"`
+	ExpiresAt time.Time `json:"e,omitzero"`
+}
+
+// mostCarried bounds what a page carries. Who has longer tokens brings new ones with the next sign-in.
+const mostCarried = 16 << 10
+
+// carry takes the tokens of an identity apart.
+func carry(i *upstream.Identity) *carried {
+	t := i.Tokens
+	i.Tokens = nil // they don't print, and so can't be sealed with the rest
+	if t == nil || len(t.Access.Reveal())+len(t.Refresh.Reveal()) > mostCarried {
+		return nil
+	}
+	return &carried{t.Access.Reveal(), t.Refresh.Reveal(), t.Type, t.Scopes, t.ExpiresAt}
+}
+
+// tokens puts them together again.
+func (c *carried) tokens() *upstream.Tokens {
+	if c == nil {
+		return nil
+	}
+	return &upstream.Tokens{Access: secret.Wrap(c.Access), Refresh: secret.Wrap(c.Refresh), Type: c.Type, Scopes: c.Scopes, ExpiresAt: c.ExpiresAt}
 }
 
 // arrivalAAD is the associated data of a sealed arrival.
@@ -47,8 +79,8 @@ const arrivalAAD = "arrival"
 func (s *Site) askProof(w http.ResponseWriter, r *http.Request, p upstream.Provider, i upstream.Identity, to upstream.Purpose, accountID string, now time.Time) error {
 	cookie := base64.RawURLEncoding.EncodeToString(secret.Bytes(32))
 	sum := sha256.Sum256([]byte(cookie))
-	i.Tokens = nil // they are not kept for somebody who is not known yet
-	plain, err := json.Marshal(arrival{Provider: p.Name, Identity: i, To: to, AccountID: accountID, At: now.Unix(), Browser: sum[:]})
+	tokens := carry(&i)
+	plain, err := json.Marshal(arrival{Provider: p.Name, Identity: i, Tokens: tokens, To: to, AccountID: accountID, At: now.Unix(), Browser: sum[:]})
 	if err != nil {
 		return err
 	}
@@ -158,6 +190,10 @@ func (s *Site) proves(w http.ResponseWriter, r *http.Request, x arrival, sealed,
 		return notArrived(err)
 	case known.ID != a.ID:
 		return refusal("identity_taken", "", nil)
+	}
+	x.Identity.Tokens = x.Tokens.tokens()
+	if err := s.Upstream.Keep(ctx, a.ID, x.Identity, now); err != nil {
+		return notArrived(err)
 	}
 	http.SetCookie(w, s.arrivalCookie("", -1))
 	how := proofOf(p, x.Identity, now)

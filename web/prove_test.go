@@ -41,8 +41,13 @@ func both(t *testing.T, h, corp *house, name string) (here, there accounts.Accou
 // local address was verified and the user re-authenticates".
 func TestAnAddressIsProvedByItsPassword(t *testing.T) {
 	withProvider(t, func(t *testing.T, h, corp *house) {
-		h.setProvider("corp", believing)
+		h.setProvider("corp", func(p *upstream.Provider) { believing(p); p.KeepTokens = true })
 		here, there := both(t, h, corp, "Ada")
+		kept := func() (n int) {
+			all, err := h.db.Sealed(t.Context(), "", "")
+			h.must(err)
+			return len(all)
+		}
 		arrive := func(v *visitor) view {
 			return v.signIn(v.follow(v.open(h.authorize()), "login-corp"), there)
 		}
@@ -89,6 +94,9 @@ func TestAnAddressIsProvedByItsPassword(t *testing.T) {
 		if links, err := h.directory.Identities(t.Context(), here.ID); err != nil || len(links) != 0 {
 			t.Fatalf("linked without a proof: %v %v", links, err)
 		}
+		if n := kept(); n != 0 {
+			t.Errorf("tokens are kept of somebody who has not proved who they are: %d", n)
+		}
 
 		seen := v.press(page, "prove-submit", "password", password)
 		seen = v.press(seen, "consent-approve")
@@ -98,6 +106,9 @@ func TestAnAddressIsProvedByItsPassword(t *testing.T) {
 		x, a, _ := v.session()
 		if a.ID != here.ID || x.IdP != "corp" || strings.Join(x.AMR, " ") != "fed pwd" {
 			t.Errorf("%s %+v", a.ID, x)
+		}
+		if n := kept(); n != 1 {
+			t.Errorf("what the provider allowed is kept %d times", n)
 		}
 		// From now on the provider is enough.
 		w := h.visitor(t)

@@ -156,6 +156,9 @@ func rewrap(ctx context.Context, s *setting) error {
 	if err := rewrapVault(ctx, db, sealer); err != nil {
 		return err
 	}
+	if err := rewrapRevocations(ctx, db, sealer); err != nil {
+		return err
+	}
 	return ring.Rewrap(ctx, sealer)
 }
 
@@ -179,6 +182,37 @@ func rewrapVault(ctx context.Context, db *storage.DB, sealer *secret.Sealer) err
 			}
 			if _, err := db.Reseal(ctx, k, sealer.Seal(plain, aad)); err != nil {
 				return err
+			}
+		}
+	}
+}
+
+// rewrapRevocations seals what is still to be revoked at upstream providers, and the secrets of those that
+// are gone. What can't be opened can't be revoked either, and is forgotten in time.
+func rewrapRevocations(ctx context.Context, db *storage.DB, sealer *secret.Sealer) error {
+	gone, err := db.RemovedProviders(ctx)
+	if err != nil {
+		return err
+	}
+	for _, p := range gone {
+		if plain, err := sealer.Open(p.SealedSecret, upstream.SecretAAD(p.ID)); err == nil {
+			if err := db.ResealRemoved(ctx, p.ID, sealer.Seal(plain, upstream.SecretAAD(p.ID)), p.SealedSecret); err != nil {
+				return err
+			}
+		}
+	}
+	for after := ""; ; {
+		page, err := db.SealedRevocations(ctx, after)
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		for _, r := range page {
+			after = r.ID
+			aad := upstream.KeptAAD(r.ProviderID, r.AccountID, r.Subject)
+			if plain, err := sealer.Open(r.Sealed, aad); err == nil {
+				if err := db.ResealRevocation(ctx, r, sealer.Seal(plain, aad)); err != nil {
+					return err
+				}
 			}
 		}
 	}
