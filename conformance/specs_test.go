@@ -12,7 +12,9 @@ import (
 
 var testName = regexp.MustCompile(`\bTest[A-Z]\w+`)
 
-func TestSpecsNameTestsThatExist(t *testing.T) {
+// tests returns the names of all tests there are.
+func tests(t *testing.T) map[string]bool {
+	t.Helper()
 	there := map[string]bool{}
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
@@ -27,6 +29,33 @@ func TestSpecsNameTestsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return there
+}
+
+// The proof shows what README says. It may name a test by how it begins, as -run does.
+func TestTheProofNamesTestsThatExist(t *testing.T) {
+	text, err := os.ReadFile("../docs/operate/proof.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := tests(t)
+	names := testName.FindAllString(string(text), -1)
+	for _, name := range names {
+		found := false
+		for one := range there {
+			found = found || strings.HasPrefix(one, name)
+		}
+		if !found {
+			t.Errorf("there is no %s", name)
+		}
+	}
+	if len(names) < 8 {
+		t.Errorf("it names only %d", len(names))
+	}
+}
+
+func TestSpecsNameTestsThatExist(t *testing.T) {
+	there := tests(t)
 	file, err := os.Open("specs.txt")
 	if err != nil {
 		t.Fatal(err)
