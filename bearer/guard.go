@@ -306,11 +306,11 @@ func (rule *Rule) check(p *Principal) error {
 		return ErrMethod
 	}
 	for _, scope := range rule.All {
-		if !p.May(scope) {
+		if !slices.Contains(p.Scopes, scope) { // not May, which copies p
 			return missing(rule.All)
 		}
 	}
-	if len(rule.Any) > 0 && !slices.ContainsFunc(rule.Any, p.May) {
+	if len(rule.Any) > 0 && !slices.ContainsFunc(rule.Any, func(scope string) bool { return slices.Contains(p.Scopes, scope) }) {
 		return missing(rule.Any)
 	}
 	return nil
