@@ -39,28 +39,29 @@ const maxProviders = 200
 //
 // It describes the JSON. What is sent is read by [upstream.Provider] itself; a test compares the two.
 type ProviderSettings struct {
-	Title          *string             `json:"title,omitempty" nullable:"true" doc:"What its button says"`
-	Scopes         []string            `json:"scopes,omitempty" doc:"What it is asked for; the kind's own if there are none"`
-	AuthorizeURL   *string             `json:"authorize_url,omitempty" nullable:"true" doc:"In place of what its kind or its metadata says, as the other addresses"`
-	TokenURL       *string             `json:"token_url,omitempty" nullable:"true"`
-	UserInfoURL    *string             `json:"userinfo_url,omitempty" nullable:"true"`
-	EmailsURL      *string             `json:"emails_url,omitempty" nullable:"true" doc:"GitHub's list of addresses"`
-	JWKSURL        *string             `json:"jwks_url,omitempty" nullable:"true"`
-	RevokeURL      *string             `json:"revoke_url,omitempty" nullable:"true" doc:"Where tokens that were kept are revoked (RFC 7009)"`
-	ConnectorURL   *string             `json:"connector_url,omitempty" nullable:"true" doc:"Where a connector says whose a token is"`
-	Mapping        map[string]*string  `json:"mapping,omitempty" nullable:"true" doc:"From a claim of ours to a path in its answer, with dots between the steps"`
-	Algorithms     []string            `json:"algorithms,omitempty" doc:"That its ID tokens may be signed with"`
-	Options        map[string]*string  `json:"options,omitempty" nullable:"true" doc:"The kind's own: host, tenant, team_id, key_id, guild, auth, email_verified"`
-	LinkBy         *string             `json:"link_by,omitempty" nullable:"true" doc:"Whether a person who arrives is asked for the password of the account with the same verified address: none or verified-email"`
-	Authoritative  []string            `json:"authoritative,omitempty" doc:"The e-mail domains for which it is believed; * is all of them"`
-	SignUp         *string             `json:"sign_up,omitempty" nullable:"true" doc:"Who gets an account by arriving: open, invite or domains"`
-	Domains        []string            `json:"domains,omitempty" doc:"The e-mail domains that may sign up, and that are sent to it from the sign-in page"`
-	Roles          []upstream.RoleRule `json:"roles,omitempty" doc:"Who gets a role of administration"`
-	SessionLife    *string             `json:"session_life,omitempty" nullable:"true" doc:"follow-upstream: sessions are no longer than its tokens"`
-	KeepTokens     *bool               `json:"keep_tokens,omitempty" nullable:"true" doc:"Keep its tokens, sealed"`
-	TokenAudiences []string            `json:"token_audiences,omitempty" doc:"For whom tokens of its issuer must be that are exchanged for ours; none are taken if there are none"`
-	Keys           any                 `json:"keys,omitempty" doc:"The public keys of such tokens: a JWK Set, or a text with PEM in it, public keys or certificates; at most 20, and never private ones. Then nothing is ever fetched because of a token"`
-	Organization   *string             `json:"organization,omitempty" nullable:"true" doc:"Whose it is; everybody's if missing"`
+	Title          *string              `json:"title,omitempty" nullable:"true" doc:"What its button says"`
+	Scopes         []string             `json:"scopes,omitempty" doc:"What it is asked for; the kind's own if there are none"`
+	AuthorizeURL   *string              `json:"authorize_url,omitempty" nullable:"true" doc:"In place of what its kind or its metadata says, as the other addresses"`
+	TokenURL       *string              `json:"token_url,omitempty" nullable:"true"`
+	UserInfoURL    *string              `json:"userinfo_url,omitempty" nullable:"true"`
+	EmailsURL      *string              `json:"emails_url,omitempty" nullable:"true" doc:"GitHub's list of addresses"`
+	JWKSURL        *string              `json:"jwks_url,omitempty" nullable:"true"`
+	RevokeURL      *string              `json:"revoke_url,omitempty" nullable:"true" doc:"Where tokens that were kept are revoked (RFC 7009)"`
+	ConnectorURL   *string              `json:"connector_url,omitempty" nullable:"true" doc:"Where a connector says whose a token is"`
+	Mapping        map[string]*string   `json:"mapping,omitempty" nullable:"true" doc:"From a claim of ours to a path in its answer, with dots between the steps"`
+	Algorithms     []string             `json:"algorithms,omitempty" doc:"That its ID tokens may be signed with"`
+	Options        map[string]*string   `json:"options,omitempty" nullable:"true" doc:"The kind's own: host, tenant, team_id, key_id, guild, auth, email_verified"`
+	LinkBy         *string              `json:"link_by,omitempty" nullable:"true" doc:"Whether a person who arrives is asked for the password of the account with the same verified address: none or verified-email"`
+	Authoritative  []string             `json:"authoritative,omitempty" doc:"The e-mail domains for which it is believed; * is all of them"`
+	SignUp         *string              `json:"sign_up,omitempty" nullable:"true" doc:"Who gets an account by arriving: open, invite or domains"`
+	Domains        []string             `json:"domains,omitempty" doc:"The e-mail domains that may sign up, and that are sent to it from the sign-in page"`
+	Roles          []upstream.RoleRule  `json:"roles,omitempty" doc:"Who gets a role of administration"`
+	SessionLife    *string              `json:"session_life,omitempty" nullable:"true" doc:"follow-upstream: sessions are no longer than its tokens"`
+	KeepTokens     *bool                `json:"keep_tokens,omitempty" nullable:"true" doc:"Keep its tokens, sealed"`
+	TokenAudiences []string             `json:"token_audiences,omitempty" doc:"For whom tokens of its issuer must be that are exchanged for ours; none are taken if there are none"`
+	Keys           any                  `json:"keys,omitempty" doc:"The public keys of such tokens: a JWK Set, or a text with PEM in it, public keys or certificates; at most 20, and never private ones. Then nothing is ever fetched because of a token"`
+	TokenRules     []upstream.TokenRule `json:"token_rules,omitempty" doc:"Which programs such tokens are about, and which API key they are as good as. Then no people are taken from this row"`
+	Organization   *string              `json:"organization,omitempty" nullable:"true" doc:"Whose it is; everybody's if missing"`
 }
 
 // A Provider is somebody who signs people in for us, as JSON.
@@ -135,7 +136,7 @@ func (a *api) showProvider(p upstream.Provider) Provider {
 			UserInfoURL: said(p.UserInfoURL), EmailsURL: said(p.EmailsURL), JWKSURL: said(p.JWKSURL), RevokeURL: said(p.RevokeURL), ConnectorURL: said(p.ConnectorURL), Mapping: table(p.Mapping),
 			Algorithms: p.Algorithms, Options: table(p.Options), LinkBy: said(p.LinkBy), Authoritative: p.Authoritative,
 			SignUp: said(p.SignUp), Domains: p.Domains, Roles: p.Roles, SessionLife: said(p.SessionLife),
-			KeepTokens: said(p.KeepTokens), Organization: said(p.Organization), TokenAudiences: p.TokenAudiences,
+			KeepTokens: said(p.KeepTokens), Organization: said(p.Organization), TokenAudiences: p.TokenAudiences, TokenRules: p.TokenRules,
 			Keys: shownKeys(p.Keys),
 		},
 		Managed: p.Managed, Disabled: !p.Enabled(), DisabledAt: orZero(p.DisabledAt), CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(),
@@ -228,6 +229,9 @@ func (a *api) addProvider(ctx context.Context, in *addProviderInput) (*providerO
 	if err := a.seal(&p, in.Body.Secret); err != nil {
 		return nil, err
 	}
+	if err := a.lends(ctx, p); err != nil {
+		return nil, err
+	}
 	if !in.Body.Unchecked {
 		err := a.Upstream.Look(ctx, p, now)
 		if e, ok := errors.AsType[*upstream.Invalid](err); ok {
@@ -280,6 +284,9 @@ func (a *api) setProvider(ctx context.Context, in *setProviderInput) (*providerO
 		}
 		is, err := a.reviseProvider(was, in)
 		if err != nil {
+			return nil, err
+		}
+		if err := a.lends(ctx, is); err != nil {
 			return nil, err
 		}
 		err = a.Providers.SetProvider(ctx, is, was, a.by(ctx).Event(eventOf(was, is), is.ID, is.Name))

@@ -68,6 +68,10 @@ func (b By) may(do act, was, given Key) error {
 	return nil
 }
 
+// MayLend says whether by may have somebody else use a key without showing it: nil, or a [*NotYours].
+// It is as much as to make one like it.
+func (b By) MayLend(k Key) error { return b.may(making, Key{}, k) }
+
 func differs(right string, was, given Key) bool {
 	switch right {
 	case "audience":

@@ -64,6 +64,28 @@ func (r *Registry) Check(ctx context.Context, ask Ask, now time.Time) (Answer, e
 	if err != nil {
 		return Answer{}, err
 	}
+	return r.permit(ctx, e, ask, now)
+}
+
+// CheckID is Check for whoever may use the key of an id without having it: what they have shown in
+// its place is not for this package to judge. The Key of ask is not looked at.
+func (r *Registry) CheckID(ctx context.Context, id string, ask Ask, now time.Time) (Answer, error) {
+	n, ok := secret.ParseBase62(id)
+	if len(id) != idLen || !ok {
+		return Answer{}, ErrInvalid
+	}
+	e, err := r.cached().get(ctx, id, n, now.UnixNano())
+	if err != nil {
+		return Answer{}, err
+	}
+	if e == nil {
+		return Answer{}, ErrInvalid
+	}
+	return r.permit(ctx, e, ask, now)
+}
+
+// permit says whether the key of an entry is good for what is asked, and counts that as a use.
+func (r *Registry) permit(ctx context.Context, e *entry, ask Ask, now time.Time) (Answer, error) {
 	at := now.UnixNano()
 	if !e.good(at) {
 		return Answer{}, ErrInvalid

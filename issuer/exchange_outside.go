@@ -3,6 +3,7 @@ package issuer
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"mintmark/internal/secret"
@@ -20,32 +21,24 @@ type Outside interface {
 	// and that ends with the token or after life. [ErrNotFound] means that the token is not good, or that
 	// whom it is about may not come in; an [*Error] is for whoever asks.
 	Arrive(ctx context.Context, brought Brought, life time.Duration, now time.Time) (Arrived, error)
+	// Stand says as which API key a token is as good, by a rule of its issuer's row, for whoever asks
+	// from there: a use of the key. The key ends with the token, if that is earlier. The errors are those
+	// of Arrive, and those of [APIKeys] for a key that may not be used like this.
+	Stand(ctx context.Context, token string, from netip.Addr, now time.Time) (APIKey, error)
 }
 
-// Brought is a token of an outside issuer, and what may come of it. A token that is about
-// somebody else is not good, and stays unspent.
+// Brought is a token of an outside issuer.
 type Brought struct {
-	Token    string
-	Type     string // its subject_token_type
-	Issuer   string // the provider whose token it is, by name; empty: the token says so itself
-	People   bool
-	Services bool
+	Token  string
+	Type   string // its subject_token_type
+	Issuer string // the provider whose token it is, by name; empty: the token says so itself
 }
 
-// Arrived is whom an outside token is about.
+// Arrived is the person that an outside token is about.
 type Arrived struct {
-	Login   Login           // of a person
-	Service *OutsideService // in place of a person
-	IdP     string          // the name of the issuer's row
-	Until   time.Time       // nothing that comes of the token is good for longer
-}
-
-// An OutsideService is a service account that an outside token stands for, by a rule of its
-// issuer's row, and what the rule gives it.
-type OutsideService struct {
-	ID       string
-	Scopes   []string
-	Audience []string // empty: that of the client, or the issuer
+	Login Login
+	IdP   string    // the name of the issuer's row
+	Until time.Time // nothing that comes of the token is good for longer
 }
 
 // exchangeOther exchanges an access token: one of ours for one of a provider, any other as a token
@@ -61,9 +54,30 @@ func (p *Provider) exchangeOther(ctx context.Context, x *exchange) (tokens, erro
 	return p.exchangeOutside(ctx, x)
 }
 
-// exchangeOutside gives a client a token for the person of a token of an outside issuer, RFC 8693 §2.
+// exchangeOutside gives a client a token for the person of a token of an outside issuer, RFC 8693 §2; or,
+// without a client, the program that the token is about a token for itself.
 func (p *Provider) exchangeOutside(ctx context.Context, x *exchange) (tokens, error) {
-	return p.comeIn(ctx, x.tokenRequest, Brought{Token: x.subject, Type: x.form.get("subject_token_type"), Issuer: x.form.get("subject_issuer"), People: true}, refuse("invalid_request", "The subject_token is not a token that is taken here."))
+	if x.client == nil {
+		return p.exchangeWorkload(ctx, x)
+	}
+	return p.comeIn(ctx, x.tokenRequest, Brought{Token: x.subject, Type: x.form.get("subject_token_type"), Issuer: x.form.get("subject_issuer")}, refuse("invalid_request", "The subject_token is not a token that is taken here."))
+}
+
+// exchangeWorkload gives a program that shows a token about itself what its API key would get, that it does
+// not have: who has made the token knows who it is.
+func (p *Provider) exchangeWorkload(ctx context.Context, x *exchange) (tokens, error) {
+	bad := refuse("invalid_request", "The subject_token is not a token that is taken here without a client.")
+	if p.Outside == nil {
+		return tokens{}, bad
+	}
+	key, err := p.Outside.Stand(ctx, x.subject, x.address, x.now)
+	if errors.Is(err, ErrNotFound) {
+		return tokens{}, bad.because(err)
+	}
+	if err != nil {
+		return tokens{}, keyRefusal(err, bad)
+	}
+	return p.keyToken(key.client(), x.form, x.now)
 }
 
 // bearerGrant is exchangeOutside in the words of RFC 7523 §2.1.
@@ -72,7 +86,7 @@ func (p *Provider) bearerGrant(ctx context.Context, q *tokenRequest) (tokens, er
 		return tokens{}, refuse("invalid_request", "The parameter assertion is missing.")
 	}
 	// §3.1: "the value of the "error" parameter MUST be the "invalid_grant" error code".
-	return p.comeIn(ctx, q, Brought{Token: q.form.get("assertion"), Type: TokenTypeJWT, People: true}, refuse("invalid_grant", "The assertion is not a token that is taken here."))
+	return p.comeIn(ctx, q, Brought{Token: q.form.get("assertion"), Type: TokenTypeJWT}, refuse("invalid_grant", "The assertion is not a token that is taken here."))
 }
 
 // comeIn makes an authorization for the person of an outside token, so that everything that ends one

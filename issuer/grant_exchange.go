@@ -24,7 +24,7 @@ const (
 // A subjectType is a type of token that can be exchanged for another.
 type subjectType struct {
 	// alone says that whoever shows the token needs no client to show it for them: the token
-	// proves as much as a client's authentication.
+	// proves as much as a client's authentication. With one it is another exchange.
 	alone bool
 	// named says that subject_issuer must say whose token it is, by the name of a provider. Every other
 	// type says so itself.
@@ -41,8 +41,8 @@ type subjectType struct {
 var subjectTypes = map[string]subjectType{
 	TokenTypeAPIKey:      {true, false, []string{TokenTypeAccessToken, TokenTypeJWT}, (*Provider).exchangeKey},
 	TokenTypeAccessToken: {false, false, []string{TokenTypeAccessToken}, (*Provider).exchangeOther},
-	TokenTypeIDToken:     {false, false, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
-	TokenTypeJWT:         {false, false, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
+	TokenTypeIDToken:     {true, false, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
+	TokenTypeJWT:         {true, false, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
 	TokenTypeExternal:    {false, true, []string{TokenTypeAccessToken}, (*Provider).exchangeOutside},
 }
 

@@ -18,6 +18,10 @@ func (d keyDoor) Use(ctx context.Context, key string, from netip.Addr, now time.
 	if err != nil {
 		return issuer.APIKey{}, apikeys.Refusal(err)
 	}
+	return keyOf(a), nil
+}
+
+func keyOf(a apikeys.Answer) issuer.APIKey {
 	k := issuer.APIKey{
 		ID: a.Principal.Credential, Subject: a.Principal.Subject, Management: a.OwnerType == apikeys.OwnerInstance,
 		Scopes: a.Principal.Scopes, Audience: a.Audience, CreatedAt: a.CreatedAt, ExpiresAt: a.Principal.ExpiresAt,
@@ -25,7 +29,7 @@ func (d keyDoor) Use(ctx context.Context, key string, from netip.Addr, now time.
 	if a.Policy != "" {
 		k.RateLimit = a.Left.Header()
 	}
-	return k, nil
+	return k
 }
 
 // Stands implements [issuer.APIKeys].

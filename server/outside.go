@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
+	"net/netip"
 	"time"
 
 	"mintmark/accounts"
+	"mintmark/apikeys"
 	"mintmark/internal/secret"
 	"mintmark/issuer"
 	"mintmark/upstream"
@@ -18,6 +21,8 @@ import (
 type outsideDoor struct {
 	upstream  *upstream.Registry
 	directory *accounts.Directory
+	keys      *apikeys.Registry
+	log       *slog.Logger
 }
 
 // Arrive implements [issuer.Outside]. Who it is, is decided as at a sign-in with that provider; only
@@ -49,17 +54,45 @@ func (d outsideDoor) Arrive(ctx context.Context, brought issuer.Brought, life ti
 	return issuer.Arrived{Login: web.LoginOf(x, a), IdP: p.Name, Until: until}, nil
 }
 
+// Stand implements [issuer.Outside]. Only keys of service accounts are stood for: a person's key is for
+// that person to hold, and a key of this server's own opens more than a rule should.
+func (d outsideDoor) Stand(ctx context.Context, token string, from netip.Addr, now time.Time) (issuer.APIKey, error) {
+	p, program, err := d.upstream.Workload(ctx, token, now)
+	if err != nil {
+		return issuer.APIKey{}, inIssuersWords(err)
+	}
+	a, err := d.keys.CheckID(ctx, program.Key, apikeys.Ask{Address: from}, now)
+	if err == nil && a.OwnerType != apikeys.OwnerService {
+		err = apikeys.ErrInvalid
+	}
+	d.log.InfoContext(ctx, "a token of another issuer stands for an API key", "provider", p.Name, "subject", program.Subject,
+		"key", program.Key, "refused", err != nil, "request_id", RequestID(ctx))
+	if err != nil {
+		return issuer.APIKey{}, apikeys.Refusal(err)
+	}
+	k := keyOf(a)
+	if k.ExpiresAt.IsZero() || program.ExpiresAt.Before(k.ExpiresAt) {
+		k.ExpiresAt = program.ExpiresAt
+	}
+	return k, nil
+}
+
 // whose says whom a token is about, in the issuer's errors.
 func (d outsideDoor) whose(ctx context.Context, brought issuer.Brought, now time.Time) (upstream.Provider, upstream.Identity, error) {
 	p, who, err := d.asked(ctx, brought, now)
+	return p, who, inIssuersWords(err)
+}
+
+// inIssuersWords is an error about a token, or none, for the issuer.
+func inIssuersWords(err error) error {
 	switch {
 	case errors.Is(err, upstream.ErrOutside):
-		err = fmt.Errorf("%w: %w", issuer.ErrNotFound, err)
+		return fmt.Errorf("%w: %w", issuer.ErrNotFound, err)
 	case errors.Is(err, upstream.ErrAway):
-		err = fmt.Errorf("%w: %w", &issuer.Error{Code: "temporarily_unavailable", RetryAfter: 5 * time.Second,
+		return fmt.Errorf("%w: %w", &issuer.Error{Code: "temporarily_unavailable", RetryAfter: 5 * time.Second,
 			Description: "The token's issuer, or its keys, can't be asked now."}, err)
 	}
-	return p, who, err
+	return err
 }
 
 // asked asks the token itself, or the connector that knows whose it is.

@@ -162,6 +162,7 @@ var checks = []struct {
 		})
 	}},
 	{"keys", checkKeys},
+	{"token_rules", checkTokenRules},
 	{"sign_up", func(p *Provider) string { return oneOfThese(p.SignUp, "", SignUpOpen, SignUpInvite, SignUpDomains) }},
 	{"domains", func(p *Provider) string {
 		if p.SignUp == SignUpDomains && len(p.Domains) == 0 {

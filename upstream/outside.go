@@ -68,12 +68,29 @@ var outsideChecks = []struct {
 // Nobody is asked for anything because of a token of an issuer that is in no row. The error is
 // [ErrOutside], [ErrAway] if the keys can't be had, or ours.
 func (g *Registry) Outside(ctx context.Context, token string, now time.Time) (Provider, Identity, error) {
+	var who Identity
+	p, err := g.brought(ctx, token, now, func(t *talk, known places, claims document) (once bool, err error) {
+		if len(t.p.TokenRules) > 0 {
+			// Of an issuer whose customers choose the audience, anybody in the world could arrive.
+			return false, fmt.Errorf("%w: the row of %s is for programs, and not for people", ErrOutside, t.p.Name)
+		}
+		if who, err = t.identify([]document{claims}, known); err != nil {
+			return false, fmt.Errorf("%w: %w", ErrOutside, err)
+		}
+		who.ExpiresAt, _ = claims.moment("exp")
+		return true, nil
+	})
+	return p, who, err
+}
+
+// brought checks a token that somebody brings along, and has read say whom it is about, and whether it is
+// good only once: then it is spent.
+func (g *Registry) brought(ctx context.Context, token string, now time.Time, read func(*talk, places, document) (once bool, err error)) (Provider, error) {
 	p, jwt, err := g.issuerOf(ctx, token, now)
 	if err != nil {
-		return Provider{}, Identity{}, err
+		return Provider{}, err
 	}
 	t := &talk{connection: g.connection(&p), ctx: ctx, p: &p, now: now}
-	var who Identity
 	bounded := t.bounded
 	if len(p.Keys) > 0 {
 		bounded = func(f func() error) error { return f() } // nobody is asked, who could be away
@@ -87,26 +104,32 @@ func (g *Registry) Outside(ctx context.Context, token string, now time.Time) (Pr
 		if err != nil {
 			return err
 		}
-		if who, err = t.identify([]document{claims}, known); err != nil {
-			return fmt.Errorf("%w: %w", ErrOutside, err)
+		once, err := read(t, known, claims)
+		if err != nil || !once {
+			return err
 		}
-		who.ExpiresAt, _ = claims.moment("exp")
-		// Of the text without its signature: some signatures can be written in two ways.
-		once := "token/" + token[:strings.LastIndexByte(token, '.')]
-		if id := claims.text("jti"); id != "" {
-			once = "jti/" + id
-		}
-		// By issuer: a row that was removed and added again must not take it a second time.
-		err = g.Store.SpendState(t.ctx, digest("outside/"+p.KnownIssuer()+" "+once), who.ExpiresAt.Add(2*skew))
-		if errors.Is(err, ErrSpent) {
-			return fmt.Errorf("%w: it was used before", ErrOutside)
-		}
-		return err
+		return g.spend(t, token, claims)
 	})
 	if refusal, ok := errors.AsType[*Refusal](err); ok && !errors.Is(err, ErrOutside) {
 		err = fmt.Errorf("%w: %w", ErrAway, refusal)
 	}
-	return p, who, err
+	return p, err
+}
+
+// spend takes note that a token was used, or refuses one that was used before, on whatever copy.
+func (g *Registry) spend(t *talk, token string, claims document) error {
+	// Of the text without its signature: some signatures can be written in two ways.
+	once := "token/" + token[:strings.LastIndexByte(token, '.')]
+	if id := claims.text("jti"); id != "" {
+		once = "jti/" + id
+	}
+	until, _ := claims.moment("exp")
+	// By issuer: a row that was removed and added again must not take it a second time.
+	err := g.Store.SpendState(t.ctx, digest("outside/"+t.p.KnownIssuer()+" "+once), until.Add(2*skew))
+	if errors.Is(err, ErrSpent) {
+		return fmt.Errorf("%w: it was used before", ErrOutside)
+	}
+	return err
 }
 
 // issuerOf finds the provider that a token says it is from, and believes nothing of it yet.

@@ -72,6 +72,8 @@ type Provider struct {
 	// Keys are the public keys with which such tokens are signed, as [ReadKeys] returns them: then nothing is
 	// ever fetched because of one. Empty: those at JWKSURL, or where its metadata says.
 	Keys json.RawMessage `json:"keys,omitempty"`
+	// TokenRules say which programs such tokens are about, that have an API key here.
+	TokenRules []TokenRule `json:"token_rules,omitempty"`
 	// Organization is whose provider it is. Empty: everybody's.
 	Organization string `json:"organization,omitempty"`
 	// Managed is [ManagedByConfiguration], [ManagedNoLonger], or empty: an operator added it by hand.

@@ -188,7 +188,11 @@ func (g *Registry) connect(p *Provider, version string) *connection {
 		}),
 	}
 	row := *p
-	c.breaker = newBreaker(p.Name, g.Log, func() outcome { return g.knock(c, &row) })
+	ask := func() outcome { return g.knock(c, &row) }
+	if p.TokensOnly() {
+		ask = nil // no code is redeemed there, and no stranger speaks to it through us
+	}
+	c.breaker = newBreaker(p.Name, g.Log, ask)
 	return c
 }
 

@@ -19,6 +19,7 @@ type providerSettings struct {
 	linkBy, signUp, sessionLife, organization                                                                     string
 	scopes, algorithms, tokenAudiences, authoritative, domains, maps, roles, options                              []string
 	host, tenant, teamID, keyID, guild                                                                            string
+	tokenRules                                                                                                    []string
 	keysFile                                                                                                      string
 	keepTokens, disabled                                                                                          bool
 }
@@ -52,6 +53,7 @@ func (p *providerSettings) flags(c *cobra.Command) {
 	f.StringVar(&p.sessionLife, "session-life", "", "follow-upstream: sessions are no longer than its tokens")
 	f.BoolVar(&p.keepTokens, "keep-tokens", false, "keep its tokens, sealed")
 	f.StringArrayVar(&p.tokenAudiences, "token-audience", nil, "audience for which tokens of its issuer are exchanged for ours; can be repeated")
+	f.StringArrayVar(&p.tokenRules, "token-rule", nil, "KEY:CLAIM=VALUE[,CLAIM=VALUE…][,reusable]: a program whose token has these claims has that API key (by id), like 0Ab3dE6gH9k:sub=repo:acme/app:ref:refs/heads/main; can be repeated")
 	f.StringVar(&p.keysFile, "keys-file", "", "file with the public keys of such tokens: PEM (public keys or certificates) or a JWK Set; then nothing is fetched because of a token. - is the standard input")
 	f.StringVar(&p.organization, "organization", "", "whose it is; everybody's if nothing is said")
 	f.BoolVar(&p.disabled, "disabled", false, "nobody can sign in with it, and whoever has is signed out (--disabled=false: they can again)")
@@ -152,8 +154,8 @@ func (p *providerSettings) tables(c *cobra.Command, in map[string]any) error {
 			in[member] = entries
 		}
 	}
-	if !c.Flags().Changed("role-rule") {
-		return nil
+	if err := p.programs(c, in); err != nil || !c.Flags().Changed("role-rule") {
+		return err
 	}
 	rules := []map[string]string{}
 	for _, one := range p.roles {
@@ -168,5 +170,35 @@ func (p *providerSettings) tables(c *cobra.Command, in map[string]any) error {
 		rules = append(rules, map[string]string{"claim": claim, "value": rest[:at], "role": rest[at+1:]})
 	}
 	in["roles"] = rules
+	return nil
+}
+
+// programs adds which programs have which API key. The id comes first: a value may have a colon in it.
+func (p *providerSettings) programs(c *cobra.Command, in map[string]any) error {
+	if !c.Flags().Changed("token-rule") {
+		return nil
+	}
+	rules := []upstream.TokenRule{}
+	for _, one := range p.tokenRules {
+		if one == "" {
+			continue
+		}
+		key, conditions, ok := strings.Cut(one, ":")
+		rule := upstream.TokenRule{Key: key, Claims: map[string]string{}}
+		for condition := range strings.SplitSeq(conditions, ",") {
+			claim, value, is := strings.Cut(condition, "=")
+			if !is && condition == "reusable" {
+				rule.Reusable = true
+				continue
+			}
+			ok = ok && is
+			rule.Claims[claim] = value
+		}
+		if !ok {
+			return usageError("--token-rule is KEY:CLAIM=VALUE[,CLAIM=VALUE…][,reusable], like 0Ab3dE6gH9k:sub=repo:acme/app:ref:refs/heads/main")
+		}
+		rules = append(rules, rule)
+	}
+	in["token_rules"] = rules
 	return nil
 }
