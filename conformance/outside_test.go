@@ -1,6 +1,8 @@
 package conformance_test
 
 import (
+	"encoding/json"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -18,6 +20,26 @@ const (
 	jwtType     = "urn:ietf:params:oauth:token-type:jwt"
 	meant       = "https://mintmark.example/tokens"
 )
+
+// heard is everything that who verifies elsewhere has to know.
+func heard(t *testing.T, op *conformance.Server) string {
+	t.Helper()
+	key, err := os.ReadFile(filepath.Join(op.Data, "admin.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequest("GET", op.Address+"/api/v1/revocations/snapshot", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "ApiKey "+strings.TrimSpace(string(key)))
+	_, feed := claims(t, strings.TrimSpace(do(t, r).Body))
+	text, err := json.Marshal(feed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
 
 // takesTokens adds an issuer whose tokens are taken.
 func takesTokens(t *testing.T, op *conformance.Server, e *elsewhere, flags ...string) {
@@ -172,10 +194,15 @@ func TestATokenOfAnotherIssuerIsExchanged(t *testing.T) {
 			t.Errorf("a disabled account comes back: %s", got)
 		}
 		e.who = "ben"
-		if got := assert(ours, e.brings(nil)).what(); got != "ok" {
-			t.Errorf("somebody else: %s", got)
+		bens := assert(ours, e.brings(nil))
+		if bens.what() != "ok" {
+			t.Errorf("somebody else: %s", bens.Body)
 		}
 		op.Run("providers", "set", "corp", "--disabled")
+		_, ben := claims(t, bens.str("access_token"))
+		if info := ours.userinfo(bens.str("access_token")); info.Status != 401 || !strings.Contains(heard(t, op), ben["aid"].(string)) {
+			t.Errorf("what came of a disabled provider: %d %s; those who verify elsewhere hear of %s", info.Status, ben["aid"], heard(t, op))
+		}
 		if got := assert(ours, e.brings(nil)).what(); got != "invalid_grant" {
 			t.Errorf("a disabled provider: %s", got)
 		}

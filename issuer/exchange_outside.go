@@ -123,6 +123,7 @@ func (p *Provider) comeIn(ctx context.Context, q *tokenRequest, brought Brought,
 		ID: secret.NewID(""), ClientID: q.client.ID, AccountID: login.AccountID, SessionID: login.SessionID, Scopes: scopes, Audience: audience,
 		AuthTime: login.AuthTime, ACR: login.ACR, AMR: login.AMR, IdP: login.IdP, Limits: login.Limits, CreatedAt: q.now,
 		CodeDigest: []byte(digest), CodeSpentAt: q.now, // there was never a code
+		RotatedAt: q.now, // a token came from it: those who verify elsewhere are told when it ends
 		ExpiresAt: until, ForgetAt: until.Add(time.Minute),
 	}
 	m := minting{client: q.client, a: &a, scopes: scopes, audience: audience, now: q.now, most: life}

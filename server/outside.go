@@ -13,6 +13,7 @@ import (
 	"mintmark/apikeys"
 	"mintmark/internal/secret"
 	"mintmark/issuer"
+	"mintmark/storage"
 	"mintmark/upstream"
 	"mintmark/web"
 )
@@ -22,6 +23,7 @@ type outsideDoor struct {
 	upstream  *upstream.Registry
 	directory *accounts.Directory
 	keys      *apikeys.Registry
+	db        *storage.DB // its audit log
 	log       *slog.Logger
 }
 
@@ -69,6 +71,13 @@ func (d outsideDoor) Stand(ctx context.Context, token string, from netip.Addr, n
 		"key", program.Key, "refused", err != nil, "request_id", RequestID(ctx))
 	if err != nil {
 		return issuer.APIKey{}, apikeys.Refusal(err)
+	}
+	by := apikeys.By{Actor: p.Name, Via: "token", RequestID: RequestID(ctx), At: now}
+	if from.IsValid() {
+		by.Address = from.String()
+	}
+	if err := d.db.Audit(ctx, by.Event("key.lend", program.Key, p.Name+": "+program.Subject)); err != nil {
+		return issuer.APIKey{}, err
 	}
 	k := keyOf(a)
 	if k.ExpiresAt.IsZero() || program.ExpiresAt.Before(k.ExpiresAt) {

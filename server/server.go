@@ -183,7 +183,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		EndSession:   s.endSession,
 		APIKeys:      keyDoor{s.apiKeys},
 		Vault:        vault,
-		Outside:      outsideDoor{s.upstream, s.directory, s.apiKeys, s.log},
+		Outside:      outsideDoor{s.upstream, s.directory, s.apiKeys, s.db, s.log},
 		Address:      address,
 		ClearText:    func(r *http.Request, shown func() []string) error { return s.guards.people.CheckClearText(r, shown) },
 		JWKS:         fetch.New(fetch.Config{Allow: s.cfg.FetchAllow, Log: s.log}).Get,

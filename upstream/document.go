@@ -135,7 +135,7 @@ func (p *parser) list() (any, error) {
 
 // at returns what a path leads to, or nil. The steps have dots between them; a step is the name
 // of a member, or the number of an item. A member whose name is all of the rest goes first: it may
-// be a URL, with dots of its own. Paths with | between are tried in order.
+// be a URL, with dots of its own; so may a step's, as in kubernetes.io.namespace. Paths with | between are tried in order.
 func (d document) at(path string) any {
 	for way := range strings.SplitSeq(path, "|") {
 		if v := step(map[string]any(d), way); v != nil {
@@ -152,7 +152,15 @@ func step(v any, path string) any {
 		if found, ok := v[path]; ok || !more {
 			return found
 		}
-		return step(v[name], rest)
+		for i := range len(path) {
+			if path[i] != '.' {
+				continue
+			}
+			if found := step(v[path[:i]], path[i+1:]); found != nil {
+				return found
+			}
+		}
+		return nil
 	case []any:
 		n, err := strconv.ParseUint(name, 10, 16)
 		switch {

@@ -16,7 +16,7 @@ import (
 // CI system, a pod of a cluster. The program holds no secret; the key says what it may do.
 type TokenRule struct {
 	// Claims must all be in the token: from the name of a claim, or a path with dots as in Mapping, to its
-	// value. A value that ends with * is that of every text that begins so. One of them must say who
+	// value. A value that ends with /* or :* is that of every text that begins so and goes on. One of them must say who
 	// it is: sub, or another that the issuer puts there and its customers don't choose.
 	Claims map[string]string `json:"claims"`
 	// Key is the id of an API key of a service account.
@@ -33,8 +33,23 @@ const (
 )
 
 // everybodys are claims that say nothing about who it is: they are the same in the tokens of every customer
-// of an issuer, or anybody's to choose.
-var everybodys = []string{"iss", "aud", "exp", "nbf", "iat", "jti", "azp", "typ"}
+// of an issuer, or anybody's to choose: every repository in the world has a branch main.
+var everybodys = []string{"iss", "aud", "exp", "nbf", "iat", "jti", "azp", "typ", "scope", "scp", "nonce", "acr", "amr", "auth_time", "ver",
+	"ref", "ref_type", "ref_protected", "base_ref", "head_ref", "sha", "event_name", "environment", "workflow", "workflow_ref", "workflow_sha",
+	"job_workflow_ref", "job_workflow_sha", "run_id", "run_number", "run_attempt", "runner_environment", "repository_visibility",
+	"actor", "actor_id", "pipeline_source", "pipeline_id", "job_id", "ref_path"}
+
+// shared are issuers that have more customers than one, and what says there whose program it is.
+var shared = []struct {
+	issuer string
+	claims []string
+}{
+	// https://docs.github.com/en/actions/reference/security/oidc
+	{"https://token.actions.githubusercontent.com", []string{"sub", "repository", "repository_id", "repository_owner", "repository_owner_id", "enterprise_id"}},
+	// https://docs.gitlab.com/ci/secrets/id_token_authentication/
+	{"https://gitlab.com", []string{"sub", "project_path", "project_id", "namespace_path", "namespace_id"}},
+	{"https://accounts.google.com", []string{"sub"}},
+}
 
 // checkTokenRules says what is wrong with the rules of a row.
 func checkTokenRules(p *Provider) string {
@@ -50,14 +65,14 @@ func checkTokenRules(p *Provider) string {
 		if _, ok := secret.ParseBase62(r.Key); len(r.Key) != keyIDLen || !ok {
 			return "each need the id of an API key: `mintmark keys add NAME --owner SERVICE --scope … --quiet` makes one and shows nothing but its id"
 		}
-		if problem := checkConditions(r.Claims); problem != "" {
+		if problem := checkConditions(r.Claims, p.KnownIssuer()); problem != "" {
 			return problem
 		}
 	}
 	return ""
 }
 
-func checkConditions(claims map[string]string) string {
+func checkConditions(claims map[string]string, issuer string) string {
 	if len(claims) > maxConditions {
 		return fmt.Sprintf("have more than %d claims", maxConditions)
 	}
@@ -71,11 +86,22 @@ func checkConditions(claims map[string]string) string {
 			return "take * at the end of a value only"
 		case value == "" || wild && begins == "":
 			return "have an empty value, or *, for " + claim + ": that is everybody"
+		case wild && strings.Trim(begins[len(begins)-1:], "/:") != "":
+			return "take * after / or : only, where a part ends: " + begins + "* would be the beginning of a stranger's name, too"
+		case wild && !strings.ContainsAny(strings.TrimRight(begins, "/:"), "/:") && begins[len(begins)-1] == ':':
+			return "have only a word before the * of " + claim + ", which says what kind of thing it is and not whose"
+		case wild && strings.Trim(begins, "/:") == "":
+			return "have nothing before the * of " + claim
 		}
 		who = who || !slices.Contains(everybodys, claim)
 	}
 	if !who {
 		return "each need a claim that says who it is, such as sub: iss and aud are the same for every customer of an issuer"
+	}
+	for _, s := range shared {
+		if (issuer == s.issuer || strings.HasPrefix(issuer, s.issuer+"/")) && !slices.ContainsFunc(s.claims, func(claim string) bool { return claims[claim] != "" }) {
+			return "each need a claim that says who it is: all customers of " + s.issuer + " have that issuer. One of: " + strings.Join(s.claims, ", ")
+		}
 	}
 	return ""
 }
@@ -89,7 +115,7 @@ func (r *TokenRule) covers(claims document) bool {
 			text, isText = strconv.FormatBool(yes), true
 		}
 		begins, wild := strings.CutSuffix(want, "*")
-		if !isText || text != want && !(wild && strings.HasPrefix(text, begins)) {
+		if !isText || text != want && !(wild && strings.HasPrefix(text, begins) && text != begins) {
 			return false
 		}
 	}
