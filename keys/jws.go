@@ -104,7 +104,7 @@ func (k *Keyring) verify(jws, typ string, retained bool) ([]byte, error) {
 		return nil, refuse("it is longer than 16 KiB")
 	}
 	header, rest, _ := strings.Cut(jws, ".")
-	payload, tail, found := strings.Cut(rest, ".")
+	payload, _, found := strings.Cut(rest, ".")
 	if !found {
 		return nil, refuse("it does not have three parts")
 	}
@@ -117,23 +117,35 @@ func (k *Keyring) verify(jws, typ string, retained bool) ([]byte, error) {
 	case !was.published && !retained:
 		return nil, refuse("its key has left the JWKS")
 	}
-	var buf [512]byte
-	if b64.DecodedLen(len(tail)) != was.key.size {
-		return nil, refuse("its signature has the wrong length")
-	}
-	signature, err := b64.AppendDecode(buf[:0], []byte(tail))
-	if err != nil {
-		return nil, refuse("its signature is not base64url")
-	}
-	sum := sha256.Sum256([]byte(jws[:len(header)+1+len(payload)]))
-	if !was.key.verify(sum[:], signature) {
-		return nil, refuse("its signature is wrong")
+	text := []byte(jws)
+	if whole := sha256.Sum256(text); !k.verified.has(&whole, was.key) {
+		if err := was.key.signed(text, len(header)+1+len(payload)); err != nil {
+			return nil, err
+		}
+		k.verified.add(&whole, was.key)
 	}
 	claims, err := b64.DecodeString(payload)
 	if err != nil {
 		return nil, refuse("its claims are not base64url")
 	}
 	return claims, nil
+}
+
+// signed checks the signature of a token over its first n bytes.
+func (k *key) signed(token []byte, n int) error {
+	var buf [512]byte
+	tail := token[n+1:]
+	if b64.DecodedLen(len(tail)) != k.size {
+		return refuse("its signature has the wrong length")
+	}
+	signature, err := b64.AppendDecode(buf[:0], tail)
+	if err != nil {
+		return refuse("its signature is not base64url")
+	}
+	if sum := sha256.Sum256(token[:n]); !k.verify(sum[:], signature) {
+		return refuse("its signature is wrong")
+	}
+	return nil
 }
 
 func refuse(why string) error { return fmt.Errorf("%w: %s", ErrSignature, why) }

@@ -70,6 +70,11 @@ func TestVerifyRefuses(t *testing.T) {
 		if _, err := k.Verify(ours.sign(keys.Header(keys.ES256, kid, "at+jwt"), claims), "at+jwt"); err != nil {
 			t.Fatalf("the forger can't even sign what is good: %v", err)
 		}
+		for _, token := range []string{good, id, rs} { // that they are remembered helps nobody
+			if _, err := k.Verify(token, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
 		jwk, _ := json.Marshal(jose.JSONWebKey{Key: theirs.private.Public()})
 		der, _ := x509.MarshalPKIXPublicKey(private(t, store, kid).Public())
 		inPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})

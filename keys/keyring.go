@@ -45,6 +45,8 @@ type Keyring struct {
 	now  func() time.Time // always time.Now, but in tests
 	view atomic.Pointer[view]
 
+	verified *verified
+
 	mu     sync.Mutex // held while keys are loaded, made or sealed again
 	sealer *secret.Sealer
 	opened map[string]*key
@@ -81,7 +83,7 @@ func New(cfg Config) *Keyring {
 	cfg.Refresh = cmp.Or(cfg.Refresh, 5*time.Second)
 	return &Keyring{
 		cfg: cfg, algs: Algs, now: time.Now,
-		sealer: cfg.Sealer, opened: map[string]*key{},
+		sealer: cfg.Sealer, opened: map[string]*key{}, verified: newVerified(),
 	}
 }
 

@@ -145,6 +145,11 @@ func TestRevoke(t *testing.T) {
 		k, other := started(t, open()), started(t, open())
 		for _, alg := range keys.Algs {
 			stolen := sign(t, k, alg, "JWT", "{}")
+			for _, k := range []*keys.Keyring{k, other} { // which remember it
+				if _, err := k.Verify(stolen, ""); err != nil {
+					t.Fatal(err)
+				}
+			}
 			if err := k.Revoke(t.Context(), kid(t, stolen)); err != nil {
 				t.Fatal(err)
 			}
