@@ -154,18 +154,24 @@ func TestARevokedKeyIsRefusedIfTheListenerIsDeafAndDoesNotKnow(t *testing.T) {
 	withinASecond(t, refusedAfter(t, all, 5))
 }
 
-// swallowing returns the URL of a database behind a proxy that falls silent on each connection over
-// which it has seen some words, and how many of them there are.
-func swallowing(t *testing.T, database, words string) (string, *atomic.Int64) {
+// whereIs parses the URL of a database, and says where to find it.
+func whereIs(t *testing.T, database string) (at *url.URL, network, address string) {
 	t.Helper()
 	at, err := url.Parse(database)
 	if err != nil {
 		t.Fatal(err)
 	}
-	network, address := "tcp", at.Host
 	if folder := at.Query().Get("host"); strings.HasPrefix(folder, "/") {
-		network, address = "unix", filepath.Join(folder, ".s.PGSQL.5432")
+		return at, "unix", filepath.Join(folder, ".s.PGSQL.5432")
 	}
+	return at, "tcp", at.Host
+}
+
+// swallowing returns the URL of a database behind a proxy that falls silent on each connection over
+// which it has seen some words, and how many of them there are.
+func swallowing(t *testing.T, database, words string) (string, *atomic.Int64) {
+	t.Helper()
+	at, network, address := whereIs(t, database)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -26,13 +26,37 @@ const docs = "https://docs.example"
 type gate struct {
 	t *testing.T
 	*Server
-	log *log
+	log   *log
+	shown map[string]bool // the keys that [gate.show] has sent
 }
 
 // onEachGate tells a story on both databases. The issuer is https, behind a proxy at 10.0.0.1.
 func onEachGate(t *testing.T, story func(t *testing.T, g *gate)) {
 	for name, at := range map[string]func(testing.TB) string{"sqlite": storagetest.SQLite, "postgres": storagetest.Postgres} {
-		t.Run(name, func(t *testing.T) { story(t, newGate(t, at(t))) })
+		t.Run(name, func(t *testing.T) {
+			g := newGate(t, at(t))
+			story(t, g)
+			g.checkLog()
+		})
+	}
+}
+
+// checkLog looks for keys in the log, as they are and as Basic has them.
+func (g *gate) checkLog() {
+	g.t.Helper()
+	text := g.log.String()
+	for key := range g.shown {
+		if len(key) < 30 {
+			continue // it is junk
+		}
+		secret := key[len(key)-20:]
+		for i := range 3 { // how the bytes of a base64 group may stand
+			encoded := base64.StdEncoding.EncodeToString([]byte(secret[i : i+15]))
+			if strings.Contains(text, secret) || strings.Contains(text, encoded) {
+				g.t.Errorf("the key %s… is in the log", key[:17])
+				break
+			}
+		}
 	}
 }
 
@@ -42,7 +66,7 @@ func newGate(t *testing.T, database string) *gate {
 		c.Issuer, c.Dev, c.Database = "https://id.example", false, database
 		c.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	})
-	return &gate{t, s, l}
+	return &gate{t, s, l, map[string]bool{}}
 }
 
 // ask sends what the proxy would: a line, and then fields. "From" and "Host" are those of HTTP.

@@ -98,8 +98,12 @@ func (g *gate) show(line string, form url.Values, ways []way, id, key string, li
 		}
 		r.Header.Add(name, value)
 	}
+	g.shown[key] = true
 	w := httptest.NewRecorder()
 	g.Handler().ServeHTTP(w, r)
+	if w.Code >= 500 {
+		g.t.Errorf("%s: %d %s", line, w.Code, w.Body)
+	}
 	return w
 }
 
