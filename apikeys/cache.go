@@ -21,6 +21,9 @@ const (
 	degradedAge = 5 * time.Second  // of an entry, while we may not
 	negativeAge = 10 * time.Second // of the memory that there is no such key
 	maxStale    = time.Minute      // of an entry, while the database is away
+	// touchEvery is how exactly it is known which keys were used least lately: moving one to the front
+	// means to change its old neighbours, too, and none of the three is near to the processor.
+	touchEvery = 5 * time.Second
 	// tolerableWait is how long a reload may take where what is remembered would do.
 	tolerableWait = 100 * time.Millisecond
 	retryAfter    = time.Second // between two questions to a database that is away
@@ -95,8 +98,12 @@ func (c *cache) shard(n uint64) *shard { return &c.shards[n%shardCount] }
 func (c *cache) look(n uint64, now int64) (e *entry, absent bool) {
 	s := c.shard(n)
 	s.mu.Lock()
-	e, ok := s.held.Get(n)
-	if !ok {
+	e, ok := s.held.Peek(n)
+	switch {
+	case ok && now-e.touched > int64(touchEvery):
+		e.touched = now
+		s.held.Get(n)
+	case !ok:
 		var since int64
 		since, absent = s.absent.Get(n)
 		absent = absent && within10s(now-since)

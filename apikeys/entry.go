@@ -8,56 +8,68 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unique"
 
 	"mintmark/bearer"
 )
 
 // An entry is a key as it is remembered for verification: everything that can be worked out
-// beforehand is. It does not change; what does is in its state.
+// beforehand is. It does not change, but for touched; what does is in its state.
+//
+// Among a hundred thousand, each part that is looked at has to come from memory, and that is most of what
+// a verification takes. So the fields stand in groups of 64 bytes, in the order in which they are
+// needed, and what Check does not need for most keys is at the end.
 type entry struct {
-	id        string
+	digest   [sha256.Size]byte
+	from, to int64 // nanoseconds since 1970; 0: no bound
+	readAt   int64 // when its read started, in nanoseconds since 1970
+	touched  int64 // when it was last moved to the front, the same; of the shard's lock
+
+	state   *state
+	id      string
+	subject string
+	scopes  []string // shared by all who get it, and clipped: whoever appends gets a copy
+
+	expires   time.Time
 	kind      string
 	ownerType string
-	ownerID   string
-	digest    [sha256.Size]byte
-	stands    bool  // it is not disabled or revoked, and its owner is there and enabled
-	from, to  int64 // nanoseconds since 1970; 0: no bound
-	allow     []netip.Prefix
-	deny      []netip.Prefix
-	audience  []string
+	stands    bool // it is not disabled or revoked, and its owner is there and enabled
+	bound     bool // there are networks
+
 	createdAt time.Time
 	policy    string // RateLimit-Policy
-	principal bearer.Principal
-	readAt    int64 // when its read started, in nanoseconds since 1970
-	state     *state
-	quota     *spender // nil: there is none
+	audience  []string
+
+	quota *spender  // nil: there is none
+	few   [2]string // the scopes, if there are no more
+
+	allow   []netip.Prefix
+	deny    []netip.Prefix
+	ownerID string
 }
 
 // newEntry makes an entry of a key. What it had used before goes on to count.
 func newEntry(k Key, owner bool, quota *spender, readAt int64, was *state) *entry {
 	e := &entry{
-		id: k.ID, kind: k.Kind, ownerType: k.OwnerType, ownerID: k.OwnerID,
+		id: k.ID, kind: unique.Make(k.Kind).Value(), ownerType: k.OwnerType, ownerID: k.OwnerID, subject: k.OwnerID,
 		stands: owner && !k.Disabled && k.RevokedAt.IsZero(),
-		from:   nanos(k.NotBefore), to: nanos(k.ends()),
+		from:   nanos(k.NotBefore), to: nanos(k.ends()), expires: k.ends(),
 		allow: prefixes(k.Allow), deny: prefixes(k.Deny), audience: k.Audience, createdAt: k.CreatedAt,
-		readAt: readAt, quota: quota,
+		readAt: readAt, touched: readAt, quota: quota,
 	}
 	copy(e.digest[:], k.Digest)
 	if len(k.Digest) != sha256.Size || len(e.allow) != len(k.Allow) || len(e.deny) != len(k.Deny) {
 		e.stands = false // what we can't read, we don't trust
 	}
-	subject := k.OwnerID
+	e.bound = len(e.allow) > 0 || len(e.deny) > 0
 	if k.OwnerType == OwnerInstance {
-		subject = OwnerInstance
+		e.subject = OwnerInstance
 	}
-	e.principal = bearer.Principal{
-		Subject:    subject,
-		ClientID:   k.ID,
-		Method:     bearer.MethodAPIKey,
-		Credential: k.ID,
-		Scopes:     slices.Clip(k.Scopes), // shared by all: whoever appends gets a copy
-		ExpiresAt:  k.ends(),
+	e.scopes = e.few[:0]
+	for _, scope := range k.Scopes {
+		e.scopes = append(e.scopes, unique.Make(scope).Value()) // most keys have the same ones
 	}
+	e.scopes = slices.Clip(e.scopes)
 	var policies []string
 	e.state = was
 	if was == nil || !slices.Equal(was.scopes, k.Scopes) || !slices.Equal(was.limits, k.Limits) {
@@ -79,6 +91,18 @@ func newEntry(k Key, owner bool, quota *spender, readAt int64, was *state) *entr
 	}
 	e.policy = strings.Join(policies, ", ")
 	return e
+}
+
+// principal is whoever shows the key.
+func (e *entry) principal() bearer.Principal {
+	return bearer.Principal{
+		Subject:    e.subject,
+		ClientID:   e.id,
+		Method:     bearer.MethodAPIKey,
+		Credential: e.id,
+		Scopes:     e.scopes,
+		ExpiresAt:  e.expires,
+	}
 }
 
 // ends is when a key stops to work: when it expires or, if it was replaced, with its grace.
@@ -114,7 +138,7 @@ func (e *entry) good(at int64) bool {
 // permits says whether a key may be used from an address. Where there are lists, an address
 // that nobody knows is on the wrong side of them.
 func (e *entry) permits(at netip.Addr) bool {
-	if len(e.allow) == 0 && len(e.deny) == 0 {
+	if !e.bound {
 		return true
 	}
 	// An address with a zone is in no network, and one of IPv4 in the clothes of IPv6 only in those.
@@ -133,20 +157,21 @@ func within(networks []netip.Prefix, at netip.Addr) bool {
 	return false
 }
 
-// A state is what changes with every use of a key. It outlives its entry.
+// A state is what changes with every use of a key. It outlives its entry. What every use
+// changes stands together.
 type state struct {
-	id      string
-	scopes  []string
-	limits  []string
-	buckets []bucket
-
 	uses  atomic.Int64
 	last  atomic.Int64     // nanoseconds since 1970
 	asked [2]atomic.Uint64 // bit by bit, which of scopes it was used for
-	told  [2]uint64        // which of them the database knows of; only the flush looks
+	mu    sync.Mutex
+	from  netip.Addr
 
-	mu   sync.Mutex
-	from netip.Addr
+	buckets []bucket
+	id      string
+	scopes  []string
+	limits  []string
+	told    [2]uint64 // of asked, which the database knows of; only the flush looks
+	_       [24]byte  // so that the next one begins where the processor reads
 }
 
 // use counts one use.

@@ -62,8 +62,8 @@ func FuzzReporterKeys(f *testing.F) {
 			t.Errorf("%q: %d keys, %v", text, len(keys), err)
 		}
 		for _, key := range keys {
-			if key == nil || key.Curve == nil || key.X == nil {
-				t.Errorf("%q has a key without a curve or a point", text)
+			if _, err := key.Bytes(); err != nil {
+				t.Errorf("%q has a key without a curve or a point: %v", text, err)
 			}
 		}
 	})

@@ -60,7 +60,7 @@ func (v verifier) Recognise(ctx context.Context, c bearer.Credential, now time.T
 	if !e.good(now.UnixNano()) {
 		return bearer.Principal{}, bearer.ErrInvalid
 	}
-	return e.principal, nil
+	return e.principal(), nil
 }
 
 // OwnerType says whose the key is that a principal showed.

@@ -101,8 +101,8 @@ func (r *Registry) permit(ctx context.Context, e *entry, ask Ask, now time.Time)
 			return Answer{}, &Denied{"insufficient_scope", missing}
 		}
 	}
-	answer := Answer{Principal: e.principal, Kind: e.kind, OwnerType: e.ownerType, Audience: e.audience, CreatedAt: e.createdAt, Policy: e.policy}
-	if len(e.state.buckets) > 0 {
+	answer := Answer{Principal: e.principal(), Kind: e.kind, OwnerType: e.ownerType, Audience: e.audience, CreatedAt: e.createdAt, Policy: e.policy}
+	if e.policy != "" && len(e.state.buckets) > 0 {
 		left, refused := spend(e.state.buckets, at)
 		if answer.Left = left; refused != nil {
 			return answer, refused
@@ -138,7 +138,7 @@ func (r *Registry) Stands(ctx context.Context, id string, scopes []string, now t
 		return false, err
 	}
 	for _, scope := range scopes {
-		if !slices.Contains(e.principal.Scopes, scope) {
+		if !slices.Contains(e.scopes, scope) {
 			return false, nil
 		}
 	}
@@ -253,8 +253,8 @@ func (e *entry) lacks(scopes string) string {
 			continue
 		}
 		found := false
-		for i := range e.principal.Scopes {
-			if e.principal.Scopes[i] == scope {
+		for i := range e.scopes {
+			if e.scopes[i] == scope {
 				e.state.usedFor(i)
 				found = true
 				break
