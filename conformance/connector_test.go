@@ -277,6 +277,12 @@ func TestAConnectorThatIsNotWell(t *testing.T) {
 		for i := range 5 {
 			app.shows(t, fmt.Sprint("ticket of eve, too ", i))
 		}
+		for range 200 { // the server makes sure with a question of its own
+			if strings.Contains(op.Log(), "does not answer") && strings.Contains(op.Log(), "pause") {
+				break
+			}
+			time.Sleep(25 * time.Millisecond)
+		}
 		before := d.count()
 		if got := app.shows(t, "ticket of eve, too late").what(); got != "temporarily_unavailable" || d.count() != before {
 			t.Errorf("it is asked on: %s", got)
@@ -289,6 +295,50 @@ func TestAConnectorThatIsNotWell(t *testing.T) {
 			t.Error("the log has a token")
 		} else if !strings.Contains(log, "active is neither") {
 			t.Error("the log does not say why")
+		}
+	})
+}
+
+// A client hands on what strangers show it. They can make up as many tokens as they like: the operator's
+// server gets a few of them, the other clients notice nothing, and nothing is written.
+func TestAFloodOfMadeUpTokens(t *testing.T) {
+	story(t, func(t *testing.T, op *conformance.Server) {
+		d := newDesk(t)
+		takesTickets(t, op, d)
+		flags := []string{"--grant", "authorization_code", "--grant", exchangeGrant, "--consent", "never"}
+		chat, shop := newApp(t, op, "web", flags...), newApp(t, op, "web", flags...)
+
+		before := d.count()
+		stranger, nobody := chat, chat
+		stranger.Secret, nobody.ID = "guessed", "nobody"
+		for i := range 20 {
+			if a, b := stranger.shows(t, fmt.Sprint("ticket of ada,", i)), nobody.shows(t, "ticket of ada"); a.what() != "invalid_client" || b.what() != "invalid_client" {
+				t.Fatalf("%v %v", a.JSON, b.JSON)
+			}
+		}
+		if n := d.count() - before; n != 0 {
+			t.Errorf("strangers without a client made us ask %d times", n)
+		}
+
+		began := time.Now()
+		said := map[string]int{}
+		for i := range 400 {
+			said[chat.shows(t, fmt.Sprint("made up ", i)).what()]++
+		}
+		most := 101 + int(10*time.Since(began).Seconds())
+		if n := d.count() - before; n < 100 || n > most || said["invalid_request"] != n || said["temporarily_unavailable"] != 400-n {
+			t.Errorf("asked %d times, at most %d: %v", n, most, said)
+		}
+		if got := shop.shows(t, "ticket of ada"); got.what() != "ok" {
+			t.Errorf("another client: %v", got.JSON)
+		}
+		out, err := exec.Command(conformance.Program(t), "users", "list", "--output", "json", "--data", op.Data).Output()
+		var users []any
+		if json.Unmarshal(out, &users); len(users) != 1 {
+			t.Errorf("there are accounts: %s %v", out, err)
+		}
+		if strings.Contains(op.Log(), "made up 1") {
+			t.Error("the log has a token")
 		}
 	})
 }

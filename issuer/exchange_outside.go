@@ -32,6 +32,7 @@ type Brought struct {
 	Token  string
 	Type   string // its subject_token_type
 	Issuer string // the provider whose token it is, by name; empty: the token says so itself
+	Client string // the id of the client that brings it
 }
 
 // Arrived is the person that an outside token is about.
@@ -107,6 +108,7 @@ func (p *Provider) comeIn(ctx context.Context, q *tokenRequest, brought Brought,
 	if refusal != nil {
 		return tokens{}, refusal
 	}
+	brought.Client = q.client.ID
 	who, err := p.Outside.Arrive(ctx, brought, maxOutsideLife, q.now)
 	if errors.Is(err, ErrNotFound) {
 		return tokens{}, bad.because(err)

@@ -107,7 +107,7 @@ func inIssuersWords(err error) error {
 // asked asks the token itself, or the connector that knows whose it is.
 func (d outsideDoor) asked(ctx context.Context, brought issuer.Brought, now time.Time) (upstream.Provider, upstream.Identity, error) {
 	if brought.Type == issuer.TokenTypeExternal {
-		return d.upstream.Identify(ctx, brought.Issuer, brought.Token, now)
+		return d.upstream.Identify(ctx, upstream.Shown{Provider: brought.Issuer, Client: brought.Client, Token: brought.Token}, now)
 	}
 	return d.upstream.Outside(ctx, brought.Token, now)
 }

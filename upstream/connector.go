@@ -6,11 +6,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
+
+	"mintmark/internal/secret"
 )
 
 // A Connector says whose a token is, for a system whose tokens say nothing by themselves: a random
@@ -27,7 +32,8 @@ type Connector interface {
 	// [ErrOutside] means that the token is nobody's, or no longer good. Every other error means that it
 	// can't be said now; it goes to the log, and the token must not be in it.
 	//
-	// The token is of a stranger: 1 to 8,192 bytes of UTF-8. The context ends after 5 seconds at most.
+	// The token is of a stranger: 1 to 8,192 bytes of UTF-8 without control characters. The server also asks about
+	// a token that it made up, to see whether there is an answer. The context ends after 5 seconds at most.
 	Identify(ctx context.Context, token string) (Identity, error)
 }
 
@@ -40,13 +46,17 @@ const (
 	// refusalAge is the same for a token that is not good. It may be a moment later: whoever just got it
 	// must not be refused for long.
 	refusalAge = 2 * time.Second
-	answers    = 500 // that are remembered, on each copy of the server
+	// That are remembered, on each copy of the server. Refusals have a place of their own: whoever makes up
+	// tokens must not make the good ones forgotten.
+	answers = 500
 )
 
 // introductions are what connectors said a moment ago, and are being asked.
 type introductions struct {
-	flight singleflight.Group
-	held   *lru.Cache[string, heard]
+	flight  singleflight.Group
+	held    *lru.Cache[string, heard] // of somebody
+	refused *lru.Cache[string, heard]
+	askers  *askers
 }
 
 // heard is an answer: an identity, or that there is none.
@@ -58,27 +68,36 @@ type heard struct {
 
 func newIntroductions() (*introductions, error) {
 	held, err := lru.New[string, heard](answers)
-	return &introductions{held: held}, err
+	refused, err2 := lru.New[string, heard](answers)
+	askers, err3 := newAskers()
+	return &introductions{held: held, refused: refused, askers: askers}, errors.Join(err, err2, err3)
+}
+
+// Shown is a token that a client shows, for which a connector is to be asked.
+type Shown struct {
+	Provider string // the name of the connector's row
+	Client   string // the id of the client: what strangers make up costs it, and not the others
+	Token    string
 }
 
 // Identify says who a token is about that somebody brings along, of the connector of a name. Who asks about
 // one token at the same time, or soon after, gets the same answer, which is not to be changed.
 //
-// The error is [ErrOutside], [ErrAway] if the connector does not answer as it should, or ours.
-func (g *Registry) Identify(ctx context.Context, name, token string, now time.Time) (Provider, Identity, error) {
+// The error is [ErrOutside], [ErrAway] if the connector does not answer as it should or is asked too often, or ours.
+func (g *Registry) Identify(ctx context.Context, s Shown, now time.Time) (Provider, Identity, error) {
 	all, err := g.all(ctx, now)
 	if err != nil {
 		return Provider{}, Identity{}, err
 	}
-	p, ok := pick(all, name)
+	p, ok := pick(all, s.Provider)
 	switch {
 	case !ok || !p.Enabled() || !kinds[p.Kind].connector:
 		return Provider{}, Identity{}, fmt.Errorf("%w: there is no connector of this name", ErrOutside)
-	case token == "" || len(token) > maxBrought || !utf8.ValidString(token):
-		return Provider{}, Identity{}, fmt.Errorf("%w: it has %d bytes", ErrOutside, len(token))
+	case s.Token == "" || len(s.Token) > maxBrought || !utf8.ValidString(s.Token) || strings.ContainsFunc(s.Token, unicode.IsControl):
+		return Provider{}, Identity{}, fmt.Errorf("%w: it is no text of 1 to %d bytes", ErrOutside, maxBrought)
 	}
 	// Of the row as it is: an answer of other settings is none.
-	key := digest(fmt.Sprintf("identify/%s/%d/%s", p.ID, p.UpdatedAt.UnixMicro(), token))
+	key := digest(fmt.Sprintf("identify/%s/%d/%s", p.ID, p.UpdatedAt.UnixMicro(), s.Token))
 	who, err, known := g.introductions.answer(key, now)
 	if known {
 		return p, who, err
@@ -90,7 +109,7 @@ func (g *Registry) Identify(ctx context.Context, name, token string, now time.Ti
 		}
 		alone, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*patience+g.Timeout)
 		defer cancel()
-		who, err := g.identify(alone, &p, token, now)
+		who, err := g.identify(alone, &p, s, now)
 		g.introductions.remember(key, who, err, now)
 		return who, err
 	})
@@ -108,48 +127,86 @@ func (g *Registry) Identify(ctx context.Context, name, token string, now time.Ti
 
 // answer returns what is remembered, if something is.
 func (a *introductions) answer(key string, now time.Time) (who Identity, nobody error, known bool) {
-	h, ok := a.held.Get(key)
-	if !ok || !now.Before(h.until) {
-		return Identity{}, nil, false
+	for _, list := range []*lru.Cache[string, heard]{a.held, a.refused} {
+		if h, ok := list.Get(key); ok && now.Before(h.until) {
+			return h.who, h.nobody, true
+		}
 	}
-	return h.who, h.nobody, true
+	return Identity{}, nil, false
 }
 
 // remember keeps an answer for a while. That there was none is not kept: the breaker looks after that.
 func (a *introductions) remember(key string, who Identity, err error, now time.Time) {
-	until := now.Add(answerAge)
+	until, list := now.Add(answerAge), a.held
 	switch {
 	case errors.Is(err, ErrOutside):
-		until = now.Add(refusalAge)
+		until, list = now.Add(refusalAge), a.refused
 	case err != nil:
 		return
 	case !who.ExpiresAt.IsZero() && who.ExpiresAt.Before(until):
 		until = who.ExpiresAt
 	}
-	a.held.Add(key, heard{who, err, until})
+	list.Add(key, heard{who, err, until})
 }
 
-// identify asks the connector of a row.
-func (g *Registry) identify(ctx context.Context, p *Provider, token string, now time.Time) (who Identity, err error) {
+// identify asks the connector of a row, if it may be asked.
+func (g *Registry) identify(ctx context.Context, p *Provider, s Shown, now time.Time) (who Identity, err error) {
+	leave, err := g.introductions.askers.enter(ctx, p.ID, s.Client, now)
+	if err != nil {
+		return Identity{}, fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	defer func() {
+		// Whom the breaker held back asked nothing.
+		leave(err != nil && !errors.Is(err, errAway) && !errors.Is(err, errBusy))
+	}()
 	t := &talk{connection: g.connection(p), ctx: ctx, p: p, now: now}
 	err = t.bounded(func() error {
-		if c := g.Connectors[p.Name]; c != nil {
-			who, err = t.consult(c, token)
-			return err
-		}
-		c, err := g.signed(t)
-		if err == nil {
-			who, err = c.Identify(t.ctx, token)
-		}
+		who, err = g.told(t, s.Token)
 		return err
 	})
-	if err != nil && !errors.Is(err, ErrOutside) {
-		err = fmt.Errorf("%w: %w", ErrAway, err)
+	if err == nil {
+		return who, nil
 	}
+	return Identity{}, withoutToken(s.Token, err)
+}
+
+// told asks the connector of a row about a token.
+func (g *Registry) told(t *talk, token string) (Identity, error) {
+	if c := g.Connectors[t.p.Name]; c != nil {
+		return t.consult(c, token)
+	}
+	c, err := g.signed(t)
 	if err != nil {
 		return Identity{}, err
 	}
-	return who, nil
+	return c.Identify(t.ctx, token)
+}
+
+// ownQuestion asks a connector about a token that nobody has, as [Registry.knock] asks other providers: a
+// stranger's token that something on the way drops must not keep the others out.
+func (g *Registry) ownQuestion(c *connection, p *Provider) outcome {
+	ctx, cancel := context.WithTimeout(g.running, c.timeout)
+	defer cancel()
+	t := &talk{connection: c, ctx: ctx, p: p, now: time.Now()}
+	_, _ = g.told(t, secret.Random62(43)) // what it says does not matter
+	return t.outcome
+}
+
+// withoutToken is an error for the log, which does not get the token: what does not speak our protocol may send
+// back what it was sent, and that is in the texts of errors.
+func withoutToken(token string, err error) error {
+	kind := ErrAway
+	if errors.Is(err, ErrOutside) {
+		kind = ErrOutside
+	}
+	quoted := strconv.Quote(token)
+	if text := err.Error(); strings.Contains(text, token) || strings.Contains(text, quoted[1:len(quoted)-1]) {
+		return fmt.Errorf("%w: what it says has the token in it", kind)
+	}
+	if kind == ErrOutside {
+		return err
+	}
+	return fmt.Errorf("%w: %w", kind, err)
 }
 
 // consult asks a connector of the program that embeds us.

@@ -71,7 +71,7 @@ func (c *signedConnector) Identify(ctx context.Context, token string) (Identity,
 	case a.Status != http.StatusOK:
 		return Identity{}, fmt.Errorf("%s says %d", host(c.p.ConnectorURL), a.Status)
 	case !isJSON(a.Header):
-		return Identity{}, fmt.Errorf("%s sends %.60q, and not JSON", host(c.p.ConnectorURL), a.Header.Get("Content-Type"))
+		return Identity{}, fmt.Errorf("%s sends something that is not JSON by its Content-Type", host(c.p.ConnectorURL))
 	}
 	d, err := parseDocument(a.Body)
 	if err != nil {

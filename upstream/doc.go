@@ -20,6 +20,7 @@
 //     their documentation says; store.go what must be remembered.
 //   - begin.go and finish.go are the two halves of a sign-in; attempt.go is what the cookie
 //     keeps between them, and posted.go how an answer by POST becomes one that brings cookies.
+//   - connector.go asks whose a token is that says nothing by itself; asking.go bounds how often.
 //   - idtoken.go is the list of everything that an ID token must satisfy, with sections.
 //   - refusal.go is everything that is refused, and the words for it.
 package upstream

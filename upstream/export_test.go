@@ -28,4 +28,9 @@ var (
 )
 
 // Remembered says how many answers of connectors are remembered.
-func (g *Registry) Remembered() int { return g.introductions.held.Len() }
+func (g *Registry) Remembered() (good, refused int) {
+	return g.introductions.held.Len(), g.introductions.refused.Len()
+}
+
+// LeftAlone says whether a provider is left alone now.
+func (g *Registry) LeftAlone(p *Provider) bool { return g.connection(p).breaker.open() }

@@ -189,7 +189,11 @@ func (g *Registry) connect(p *Provider, version string) *connection {
 	}
 	row := *p
 	ask := func() outcome { return g.knock(c, &row) }
-	if p.TokensOnly() {
+	switch k := kinds[p.Kind]; {
+	case k == nil:
+	case k.connector:
+		ask = func() outcome { return g.ownQuestion(c, &row) }
+	case k.tokens:
 		ask = nil // no code is redeemed there, and no stranger speaks to it through us
 	}
 	c.breaker = newBreaker(p.Name, g.Log, ask)
