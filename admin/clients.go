@@ -39,6 +39,7 @@ type Metadata struct {
 	DefaultIdP             *string                `json:"default_idp,omitempty" nullable:"true" doc:"The upstream provider that its people are sent to, by name"`
 	UpstreamTokens         []issuer.UpstreamToken `json:"upstream_tokens,omitempty" doc:"At which upstream providers it may act for people who allow it, and with which of their scopes at most"`
 	Contacts               []string               `json:"contacts,omitempty"`
+	InitiateLoginURI       *string                `json:"initiate_login_uri,omitempty" nullable:"true" doc:"Where it begins a sign-in, OpenID Connect Core §4: people who sign in here by themselves may be sent there"`
 	URI                    *string                `json:"client_uri,omitempty" nullable:"true"`
 	LogoURI                *string                `json:"logo_uri,omitempty" nullable:"true"`
 	PolicyURI              *string                `json:"policy_uri,omitempty" nullable:"true"`

@@ -46,14 +46,17 @@ type Client struct {
 	// UpstreamTokens are what it may do at upstream providers for people who allow it.
 	UpstreamTokens []UpstreamToken `json:"upstream_tokens,omitempty"`
 	Contacts       []string        `json:"contacts,omitempty"`
-	URI            string          `json:"client_uri,omitempty"`
-	LogoURI        string          `json:"logo_uri,omitempty"`
-	PolicyURI      string          `json:"policy_uri,omitempty"`
-	TermsURI       string          `json:"tos_uri,omitempty"`
-	Secrets        []ClientSecret  `json:"-"`
-	CreatedAt      time.Time       `json:"-"`
-	UpdatedAt      time.Time       `json:"-"`
-	DisabledAt     time.Time       `json:"-"` // zero if enabled
+	// InitiateLoginURI is where the application begins a sign-in, OpenID Connect Core §4: whoever signs
+	// in here by themselves can be sent there.
+	InitiateLoginURI string         `json:"initiate_login_uri,omitempty"`
+	URI              string         `json:"client_uri,omitempty"`
+	LogoURI          string         `json:"logo_uri,omitempty"`
+	PolicyURI        string         `json:"policy_uri,omitempty"`
+	TermsURI         string         `json:"tos_uri,omitempty"`
+	Secrets          []ClientSecret `json:"-"`
+	CreatedAt        time.Time      `json:"-"`
+	UpdatedAt        time.Time      `json:"-"`
+	DisabledAt       time.Time      `json:"-"` // zero if enabled
 
 	// Key is the API key that the client is: then it is in no database.
 	Key *APIKey `json:"-"`

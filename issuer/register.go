@@ -181,7 +181,7 @@ func (p *Provider) complete(c *Client) error {
 		return err
 	}
 	for _, u := range []struct{ field, uri string }{
-		{"client_uri", c.URI}, {"logo_uri", c.LogoURI}, {"policy_uri", c.PolicyURI}, {"tos_uri", c.TermsURI},
+		{"initiate_login_uri", c.InitiateLoginURI}, {"client_uri", c.URI}, {"logo_uri", c.LogoURI}, {"policy_uri", c.PolicyURI}, {"tos_uri", c.TermsURI},
 	} {
 		if u.uri == "" {
 			continue

@@ -20,6 +20,10 @@ type Purpose struct {
 	// Return is a path of ours, such as "/account?tab=keys", or empty. Anything else is refused
 	// at Begin.
 	Return string `json:"return,omitempty"`
+	// Client and Landing are an application and an address that it has registered; both or none. Whoever
+	// begins has looked it up, and whoever finishes does so again.
+	Client  string `json:"client,omitempty"`
+	Landing string `json:"landing,omitempty"`
 	// LinkTo and Session are the account that the identity is to be linked to, and the session
 	// that asks; both or none. Whoever finishes compares the session with the one that is there.
 	LinkTo  string `json:"link_to,omitempty"`

@@ -52,7 +52,7 @@ var words = map[string]string{
 	"expired":            "This took longer than ten minutes. Please start again.",
 	"used":               "This sign-in was finished already. If you are not signed in, please start again.",
 	"bad_callback":       "{provider} sent you back with something that can't be read. Please start again.",
-	"bad_return":         "The address to return to is not a page of this site.",
+	"bad_return":         "The address to return to is not a path of this site.",
 	"too_long":           "The application's request is too long to be kept during a visit elsewhere. Sign in here first, then go back to the application.",
 	"declined":           "You were not signed in: it was declined at {provider}. You may try again, or choose another way.",
 	"needs_interaction":  "{provider} wants you to do something there first. Sign in to {provider} itself, then start again.",

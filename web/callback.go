@@ -79,7 +79,7 @@ func (s *Site) still(ctx context.Context, name, id string, now time.Time) (upstr
 	return p, err
 }
 
-// signInAs begins a session and leads back: to the application that waits, or to a path of ours.
+// signInAs begins a session and leads back.
 func (s *Site) signInAs(w http.ResponseWriter, r *http.Request, a accounts.Account, how accounts.Proof, to upstream.Purpose, now time.Time) error {
 	_, err := s.Sessions.BeginWith(w, r, a, how, s.ClientAddress(r), now)
 	if errors.Is(err, accounts.ErrNotFound) {
@@ -88,21 +88,8 @@ func (s *Site) signInAs(w http.ResponseWriter, r *http.Request, a accounts.Accou
 	if err != nil {
 		return notArrived(err)
 	}
-	s.goOn(w, to)
+	s.goOn(w, r, to)
 	return nil
-}
-
-// goOn leads back to where somebody came from. The request was sealed by the issuer, which looks
-// at it again; a path is one of ours, whatever the cookie says.
-func (s *Site) goOn(w http.ResponseWriter, to upstream.Purpose) {
-	switch {
-	case to.Request != "":
-		sendTo(w, s.Provider.ResumeURL(to.Request))
-	case ownPath(to.Return):
-		sendTo(w, s.path(to.Return))
-	default:
-		sendTo(w, s.path(PathHome))
-	}
 }
 
 // methods are the values of RFC 8176 §2: what a provider may say of how somebody signed in there,

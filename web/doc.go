@@ -3,8 +3,8 @@
 // The issuer sends a browser here when it needs the person: to sign in, to consent, to sign
 // out. A page shows what it is about, takes the answer, and sends the browser back to the
 // issuer, which decides what comes next. No page knows what comes after it, and none takes
-// an address to return to from outside: the request travels sealed through the form, bound
-// to the browser that began it.
+// an address to return to from outside that nobody registered: the request travels sealed through
+// the form, bound to the browser that began it; see wayback.go for who comes without one.
 //
 // Everything works without scripts, in any window from 320 pixels on, in light and dark, with a
 // keyboard and with a screen reader. A page is a Go struct and a template of the same name; all

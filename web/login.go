@@ -32,8 +32,10 @@ type loginPage struct {
 	Suggested *provider
 	// Domains says that the address alone may be enough: it leads to its provider.
 	Domains bool
-	Return  string // the path to go to then, if the person came by themselves
-	Again   bool   // they came from a page that wants to be sure that it is still them
+	// To is where to go then, if no application waits: return_to, and client_id if it is an
+	// application's.
+	To    upstream.Purpose
+	Again bool // they came from a page that wants to be sure that it is still them
 }
 
 // statusRefused is the status of a page that shows its form again, because of what was typed.
@@ -45,23 +47,30 @@ const statusRefused = http.StatusUnprocessableEntity
 //
 // With a sealed request it belongs to an application, and everything that the person answers
 // leads back to the issuer. Without one the person came by themselves, and is sent to the
-// start page, or to a path of ours: see [ownPath].
+// start page, or where the link says that they came by: see [Site.wayBack].
 func (s *Site) Login(w http.ResponseWriter, r *http.Request) error {
 	form, err := readForm(w, r)
 	if err != nil {
 		return err
 	}
 	now := time.Now()
-	sealed := form.Get("request")
+	to, landing, err := s.wayBack(r, form)
+	if err != nil {
+		return err
+	}
+	sealed := to.Request
 	session, account, signedIn, err := s.Sessions.Current(r, now)
 	if err != nil {
 		return err
 	}
 	if sealed == "" {
 		page := s.loginPage()
-		page.Return, page.Again = returnTo(form), form.Has("again")
+		page.To, page.Again = to, form.Has("again")
+		if to.Landing != "" {
+			page.Client = showClient(landing.Client, landing.Host)
+		}
 		if signedIn && !page.Again && r.Method != http.MethodPost {
-			s.goOn(w, upstream.Purpose{Return: page.Return})
+			s.goOn(w, r, to)
 			return nil
 		}
 		if signedIn && page.Again {
@@ -121,7 +130,8 @@ func (p *loginPage) suggest(pending issuer.Pending, x accounts.Session, a accoun
 // loginFor shows the page, or signs in with what was typed into it. pending is empty if the
 // person came by themselves.
 func (s *Site) loginFor(w http.ResponseWriter, r *http.Request, form url.Values, page loginPage, pending issuer.Pending, now time.Time) error {
-	to := upstream.Purpose{Request: page.Request, Return: page.Return}
+	to := page.To
+	to.Request = page.Request
 	status := http.StatusOK
 	typed := r.Method == http.MethodPost && form.Get("password") != ""
 	if r.Method == http.MethodPost {
@@ -135,7 +145,7 @@ func (s *Site) loginFor(w http.ResponseWriter, r *http.Request, form url.Values,
 			return err
 		}
 		if page.Problem == nil {
-			s.goOn(w, to)
+			s.goOn(w, r, to)
 			return nil
 		}
 	}
@@ -156,7 +166,7 @@ func (s *Site) loginFor(w http.ResponseWriter, r *http.Request, form url.Values,
 	page.Providers = s.buttons(able, to, page.Again)
 	page.Domains = slices.ContainsFunc(able, func(p upstream.Provider) bool { return len(p.Domains) > 0 })
 	page.suggestProvider(able)
-	return s.show(w, status, "login", page, s.allowed(pending, len(able) > 0))
+	return s.show(w, status, "login", page, s.allowed(pending, len(able) > 0 || to.Landing != ""))
 }
 
 // suggestProvider puts the provider of the typed address before the others.
@@ -187,13 +197,13 @@ func (s *Site) sendToProvider(w http.ResponseWriter, r *http.Request, p upstream
 	return nil
 }
 
-// allowed is where the form of the sign-in page may lead: back to the application, or to a
-// provider.
-func (s *Site) allowed(pending issuer.Pending, providers bool) allow {
+// allowed is where the form of the sign-in page may lead: back to the application, or onward to a
+// provider or to a page of an application.
+func (s *Site) allowed(pending issuer.Pending, onward bool) allow {
 	switch {
 	case pending.ID != "":
 		return allow{form: pending.FormAction()}
-	case providers:
+	case onward:
 		return allow{form: onwardOnly}
 	}
 	return allow{}

@@ -1,9 +1,6 @@
 package web
 
-import (
-	"net/url"
-	"strings"
-)
+import "strings"
 
 // maxReturn bounds a path to return to, in bytes.
 const maxReturn = 512
@@ -25,12 +22,4 @@ func ownPath(s string) bool {
 // dots says whether a path has a segment that browsers resolve.
 func dots(path string) bool {
 	return strings.Contains(path+"/", "/./") || strings.Contains(path+"/", "/../")
-}
-
-// returnTo returns a path that came from outside, or "" if it may not be one.
-func returnTo(form url.Values) string {
-	if to := form.Get("return_to"); ownPath(to) {
-		return to
-	}
-	return ""
 }

@@ -9,10 +9,12 @@ import (
 	"time"
 
 	"golang.org/x/net/html"
+
+	"mintmark/upstream"
 )
 
 // newSite returns a site for its pages alone: no handler of it may be called.
-func newSite(t *testing.T) *Site {
+func newSite(t testing.TB) *Site {
 	t.Helper()
 	parsed, err := parsePages()
 	if err != nil {
@@ -69,7 +71,9 @@ func (s *Site) samples() []sample {
 		{"login-suggested", "login", login(loginPage{Client: orders, Username: "ada@corp.example", Focus: "password", Providers: three[:2], Suggested: &three[2], Domains: true,
 			Problem: &problem{ID: "login-problem", Field: "password", Text: "The e-mail address or the password is wrong."}}), allow{}},
 		{"login-many", "login", login(loginPage{Client: long, Focus: "username", Domains: true, Providers: []provider{{"x", strings.Repeat("Wirtschaftsprüfungsgesellschaft", 2), "/login/x?request=" + sealed}}}), allow{}},
-		{"login-account", "login", loginPage{frame: title("Sign in again"), Action: "/login", Username: "ada@example.com", Focus: "password", Reauthenticate: true, Again: true, Return: "/account", Providers: three}, allow{}},
+		{"login-landing", "login", loginPage{frame: title("Sign in"), Action: "/login", Focus: "username", Client: client{"Orders", "orders.example"},
+			To: upstream.Purpose{Client: "cli_1", Landing: "https://orders.example/login?from=us"}, Providers: three}, allow{form: onwardOnly}},
+		{"login-account", "login", loginPage{frame: title("Sign in again"), Action: "/login", Username: "ada@example.com", Focus: "password", Reauthenticate: true, Again: true, To: upstream.Purpose{Return: "/account"}, Providers: three}, allow{}},
 		{"prove", "prove", provePage{frame: title("You have an account here"), Provider: "Google", Email: "ada@example.com", Arrival: sealed, Action: "/login/google/prove", Another: "/login?choose=1"}, allow{}},
 		{"prove-wrong", "prove", provePage{frame: title("You have an account here"), Provider: strings.Repeat("Wirtschaftsprüfungsgesellschaft", 2), Email: strings.Repeat("x", 64) + "@example.com", Arrival: sealed, Action: "/login/google/prove", Another: "/login?choose=1",
 			Problem: &problem{ID: "login-problem", Field: "password", Text: "The password is wrong."}}, allow{}},

@@ -14,9 +14,8 @@ import (
 	"mintmark/upstream"
 )
 
-// Begin sends the browser to a provider: what the buttons of the sign-in page link to. It serves
-// PathLogin/{provider}, with the sealed request of an application, or with return_to, a path of
-// ours.
+// Begin sends the browser to a provider: what the buttons of the sign-in page link to, and any page of
+// an application may. It serves PathLogin/{provider}, with a way back: see [Site.wayBack].
 //
 // A script or a program that asks for JSON gets the provider's address in it, instead of a
 // redirect. The cookie that comes with it binds the sign-in to whoever asked: only a browser
@@ -32,7 +31,10 @@ func (s *Site) Begin(w http.ResponseWriter, r *http.Request) error {
 		return &Refusal{Status: http.StatusForbidden, Code: "access_denied", Title: "Not from another site",
 			Text: "A page of another site can link to this address, and not load it."}
 	}
-	to := upstream.Purpose{Request: form.Get("request"), Return: returnTo(form)}
+	to, _, err := s.wayBack(r, form)
+	if err != nil {
+		return err
+	}
 	now := time.Now()
 	if err := s.specify(r, form, &to); err != nil {
 		return err
@@ -138,27 +140,15 @@ func nameIn(path, after string) string {
 
 // providerPath is the address of a provider's button.
 func (s *Site) providerPath(name string, to upstream.Purpose) string {
-	q := url.Values{}
-	if to.Request != "" {
-		q.Set("request", to.Request)
-	} else if to.Return != "" {
-		q.Set("return_to", to.Return)
-	}
-	return withQuery(s.path(PathLogin)+"/"+name, q)
+	return withQuery(s.path(PathLogin)+"/"+name, wayQuery(to))
 }
 
 // loginPath is the address of the sign-in page. choose keeps it from going straight on to the
 // provider that the application suggests.
 func (s *Site) loginPath(to upstream.Purpose, choose bool) string {
-	q := url.Values{}
-	switch {
-	case to.Request != "":
-		q.Set("request", to.Request)
-		if choose {
-			q.Set("choose", "1")
-		}
-	case to.Return != "":
-		q.Set("return_to", to.Return)
+	q := wayQuery(to)
+	if to.Request != "" && choose {
+		q.Set("choose", "1")
 	}
 	return withQuery(s.path(PathLogin), q)
 }
@@ -212,7 +202,9 @@ func (s *Site) buttons(all []upstream.Provider, to upstream.Purpose, again bool)
 	for _, p := range all {
 		address := s.providerPath(p.Name, to)
 		if again {
-			address = withQuery(s.path(PathLogin)+"/"+p.Name, url.Values{"return_to": {to.Return}, "again": {"1"}})
+			q := wayQuery(to)
+			q.Set("again", "1")
+			address = withQuery(s.path(PathLogin)+"/"+p.Name, q)
 		}
 		shown = append(shown, provider{Name: p.Name, Title: p.Label(), Address: address})
 	}

@@ -299,11 +299,23 @@ func TestNobodyIsSentElsewhere(t *testing.T) {
 		v := h.visitor(t)
 		v.signIn(v.open(h.issuer+"/login"), ada)
 		for _, to := range bad {
-			if seen := v.open(h.issuer + "/login?return_to=" + url.QueryEscape(to)); seen.at.String() != h.issuer+"/" && !strings.Contains(to, "\x00") {
-				t.Errorf("signed in already, %q leads to %s", to, seen.at)
+			for _, path := range []string{"/login", "/login/corp"} {
+				if to == "" {
+					continue
+				}
+				seen := v.open(h.issuer + path + "?return_to=" + url.QueryEscape(to))
+				if seen.at.Path != "/tenant"+path || seen.status != 400 || seen.header.Get("Location") != "" || seen.header.Get("Set-Cookie") != "" {
+					t.Errorf("signed in already, %s with %q leads to %s", path, to, seen.at)
+				}
+				if !strings.Contains(to, "\x00") {
+					seen.says(t, "bad_return", "This link leads nowhere")
+				}
 			}
 		}
-		for to, want := range map[string]string{"/account": "/account", "//evil.example": "/", "/\t/evil.example": "/"} {
+		if seen := v.open(h.issuer + "/login?return_to="); seen.at.String() != h.issuer+"/" {
+			t.Errorf("nowhere is %s", seen.at)
+		}
+		for to, want := range map[string]string{"/account": "/account", "/account?a=b": "/account?a=b"} {
 			q := "?return_to=" + url.QueryEscape(to)
 			v, w := h.visitor(t), h.visitor(t)
 			if seen := v.signIn(v.open(h.issuer+"/login"+q), ada); seen.at.String() != h.issuer+want {

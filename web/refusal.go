@@ -60,6 +60,8 @@ var refusals = map[string]struct {
 		"The account or the provider was changed or switched off while you were there. Please start again."},
 	"bad_email": {http.StatusBadRequest, "You are not signed in",
 		"The provider names an e-mail address that can be read in more than one way, or taken for another. Sign in another way."},
+	"bad_return": {http.StatusBadRequest, "This link leads nowhere",
+		"It would sign you in and send you to an address that no application has registered here, byte for byte. Go back to the application and begin there, and tell whoever runs it."},
 	"session_ended":     {http.StatusForbidden, "You were signed out", "The sign-in that began this has ended meanwhile. Sign in again, and start again."},
 	"proof_too_late":    {http.StatusBadRequest, "This took too long", "You had ten minutes to type the password. Please start again."},
 	"too_many_attempts": {http.StatusTooManyRequests, "Too many attempts", ""},

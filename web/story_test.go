@@ -124,7 +124,12 @@ func TestSomebodyComesByThemselves(t *testing.T) {
 		v := h.visitor(t)
 		v.open(h.issuer+"/").says(t, "Nobody is signed in")
 		// Where to go then is not for others to say.
-		page := v.open(h.issuer + "/login?next=https://evil.example&return_to=//evil.example&redirect_uri=https://evil.example")
+		seen := v.open(h.issuer + "/login?return_to=//evil.example")
+		seen.says(t, "This link leads nowhere")
+		if seen.status != 400 || strings.Contains(seen.body, "evil") {
+			t.Errorf("%d %s", seen.status, seen.body)
+		}
+		page := v.open(h.issuer + "/login?next=https://evil.example&redirect_uri=https://evil.example")
 		if page.has("login-cancel") || strings.Contains(page.body, "evil") {
 			t.Errorf("%s", page.body)
 		}

@@ -14,7 +14,7 @@ import (
 type metadata struct {
 	redirects, logoutRedirects, scopes, grants, audience, upstreamTokens                                []string
 	authMethod, jwksFile, jwksURI, idTokenAlg, accessToken, accessTokenAlg, consent, signed, defaultIdP string
-	uri, logo, policy, terms                                                                            string
+	uri, logo, policy, terms, initiate                                                                  string
 	requirePKCE, requirePAR, requireDPoP, requireAuthTime                                               bool
 	defaultMaxAge                                                                                       time.Duration
 }
@@ -41,6 +41,7 @@ func (m *metadata) flags(c *cobra.Command) {
 	f.StringVar(&m.consent, "consent", "", "whether people are asked: once, always or never")
 	f.StringVar(&m.defaultIdP, "default-idp", "", "name of the provider that its people are sent to")
 	f.StringArrayVar(&m.upstreamTokens, "upstream-token", nil, "PROVIDER:SCOPE,SCOPE: that it may act there for people who allow it, with these scopes of the provider; can be repeated")
+	f.StringVar(&m.initiate, "initiate-login-uri", "", "where it begins a sign-in: people who sign in here by themselves may be sent there")
 	f.StringVar(&m.uri, "client-uri", "", "its home page")
 	f.StringVar(&m.logo, "logo-uri", "", "its logo")
 	f.StringVar(&m.policy, "policy-uri", "", "its privacy policy")
@@ -75,6 +76,7 @@ func (m *metadata) members(c *cobra.Command, stdin io.Reader) (in map[string]any
 		{"default-max-age", "default_max_age", int64(m.defaultMaxAge / time.Second)},
 		{"consent", "consent", m.consent},
 		{"default-idp", "default_idp", m.defaultIdP},
+		{"initiate-login-uri", "initiate_login_uri", m.initiate},
 		{"client-uri", "client_uri", m.uri},
 		{"logo-uri", "logo_uri", m.logo},
 		{"policy-uri", "policy_uri", m.policy},
