@@ -17,7 +17,9 @@ type metrics struct {
 	duration *prometheus.HistogramVec
 }
 
-func newMetrics() *metrics {
+// newMetrics returns metrics. away says of each provider whether it is left alone: see
+// [mintmark/upstream.Registry.Away].
+func newMetrics(away func() map[string]bool) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -28,9 +30,29 @@ func newMetrics() *metrics {
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"route"}),
 	}
-	m.registry.MustRegister(m.requests, m.duration, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.duration, providersAway(away), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// providersAway is a gauge for each provider that was spoken to, read when the scraper asks.
+type providersAway func() map[string]bool
+
+var awayDesc = prometheus.NewDesc("mintmark_provider_away",
+	"1 if the provider of sign-in is left alone because it does not answer, 0 if it is not.", []string{"provider"}, nil)
+
+// Describe implements [prometheus.Collector].
+func (providersAway) Describe(to chan<- *prometheus.Desc) { to <- awayDesc }
+
+// Collect implements [prometheus.Collector].
+func (away providersAway) Collect(to chan<- prometheus.Metric) {
+	for name, is := range away() {
+		value := 0.
+		if is {
+			value = 1
+		}
+		to <- prometheus.MustNewConstMetric(awayDesc, prometheus.GaugeValue, value, name)
+	}
 }
 
 // saw counts a request. Without metrics it does nothing.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -258,6 +259,11 @@ func TestMetricsOnlyInDevelopmentOrInside(t *testing.T) {
 	ask(dev, "GET", "/keys", "")
 	if got := text(t, ask(dev, "GET", "/metrics", "")); !strings.Contains(got, `mintmark_http_requests_total{code="200",method="GET",route="/keys"} 1`) {
 		t.Errorf("the request is not counted: %s", got)
+	}
+	away := newMetrics(func() map[string]bool { return map[string]bool{"github": true, "google": false} })
+	w := httptest.NewRecorder()
+	if err := away.serve(w, httptest.NewRequest("GET", "/metrics", nil)); err != nil || !strings.Contains(w.Body.String(), "mintmark_provider_away{provider=\"github\"} 1\nmintmark_provider_away{provider=\"google\"} 0") {
+		t.Errorf("%v: %s", err, w.Body)
 	}
 	prod, _ := start(t, func(c *Config) { c.Dev, c.AdminListen = false, "127.0.0.1:0" })
 	if resp := ask(prod, "GET", "/metrics", ""); resp.StatusCode != 404 {

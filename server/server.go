@@ -252,7 +252,7 @@ func (s *Server) build(ctx context.Context, at *url.URL) error {
 		return err
 	}
 	if s.cfg.Dev || s.cfg.AdminListen != "" {
-		s.metrics = newMetrics()
+		s.metrics = newMetrics(s.upstream.Away)
 	}
 	s.ready.look = s.look
 	s.changes = newFeed(s.db, s.forget)

@@ -184,10 +184,31 @@ func (b *breaker) answers() {
 	b.failures, b.pause, b.shut = 0, 0, false
 }
 
-// leaveAlone lets nobody in for a while.
+// leaveAlone lets nobody in for a while. Only the first time is news.
 func (b *breaker) leaveAlone() {
 	b.pause = min(max(2*b.pause, firstPause), mostPause)
 	b.until = time.Now().Add(b.pause)
+	if !b.shut {
+		b.log.Warn("a provider of sign-in does not answer", "provider", b.name, "failures", b.failures, "pause", b.pause)
+	}
 	b.shut = true
-	b.log.Warn("a provider of sign-in does not answer", "provider", b.name, "failures", b.failures, "pause", b.pause)
+}
+
+// away says whether the provider has not answered the last time that somebody found out.
+func (b *breaker) away() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.shut
+}
+
+// Away says of each provider that this copy of the server has spoken to, by name, whether it is left
+// alone because it does not answer. It asks nobody.
+func (g *Registry) Away() map[string]bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	away := make(map[string]bool, len(g.connections))
+	for _, c := range g.connections {
+		away[c.breaker.name] = c.breaker.away()
+	}
+	return away
 }

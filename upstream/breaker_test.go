@@ -72,6 +72,38 @@ func TestAProviderThatIsAwayIsLeftAlone(t *testing.T) {
 	})
 }
 
+// A provider that is away for an hour is one line of the log, and its return another.
+func TestAChangeOfStateIsOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log strings.Builder
+		b := newBreaker("op", slog.New(slog.NewTextHandler(&log, nil)), nil)
+		g := &Registry{connections: map[string]*connection{"prv_1": {breaker: b}}}
+		for range 2 {
+			log.Reset()
+			for end := time.Now().Add(time.Hour); time.Now().Before(end); {
+				if b.try(t, silent, time.Second) != nil {
+					time.Sleep(time.Second)
+				}
+				if b.failures >= tolerance && !g.Away()["op"] {
+					t.Fatal("it is not said to be away")
+				}
+			}
+			if n := strings.Count(log.String(), "\n"); n != 1 || !strings.Contains(log.String(), "does not answer") {
+				t.Errorf("%d lines: %s", n, &log)
+			}
+			time.Sleep(mostPause)
+			for range 3 {
+				if err := b.try(t, answered, 0); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := strings.Count(log.String(), "\n"); n != 2 || !strings.Contains(log.String(), "answers again") || g.Away()["op"] {
+				t.Errorf("%d lines: %s", n, &log)
+			}
+		}
+	})
+}
+
 func TestWhoFindsOutAndGoesAwayLetsTheNextOneIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newTestBreaker()
