@@ -26,14 +26,15 @@ func (s *Site) Begin(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if embedded(r) {
-		// It would leave a cookie of ours for every picture that a page shows.
-		return &Refusal{Status: http.StatusForbidden, Code: "access_denied", Title: "Not from another site",
-			Text: "A page of another site can link to this address, and not load it."}
-	}
 	to, _, err := s.wayBack(r, form)
 	if err != nil {
 		return err
+	}
+	script := ofItsApplication(r, to)
+	if embedded(r) && !script {
+		// It would leave a cookie of ours for every picture that a page shows.
+		return &Refusal{Status: http.StatusForbidden, Code: "access_denied", Title: "Not from another site",
+			Text: "A page of another site can link to this address, and not load it."}
 	}
 	now := time.Now()
 	if err := s.specify(r, form, &to); err != nil {
@@ -44,7 +45,11 @@ func (s *Site) Begin(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	h := w.Header()
-	h.Set("Vary", "Accept")
+	h.Set("Vary", "Accept, Origin")
+	if script {
+		h.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+		h.Set("Access-Control-Allow-Credentials", "true") // the cookie of the attempt is one
+	}
 	if !WantsJSON(r) {
 		sendTo(w, address)
 		return nil
@@ -121,6 +126,19 @@ func WantsJSON(r *http.Request) bool {
 		}
 	}
 	return false
+}
+
+// ofItsApplication says whether a script asks for a provider's address, and it runs on the origin of
+// the page that the person goes back to, which its application has registered. It has to be of our
+// site (Fetch §3.7): a browser keeps no SameSite cookie for a script of another, and nobody
+// could finish.
+func ofItsApplication(r *http.Request, to upstream.Purpose) bool {
+	origin := r.Header.Get("Origin")
+	if to.Landing == "" || origin == "" || !WantsJSON(r) || r.Header.Get("Sec-Fetch-Mode") != "cors" || r.Header.Get("Sec-Fetch-Site") != "same-site" {
+		return false
+	}
+	at, err := url.Parse(to.Landing)
+	return err == nil && origin == at.Scheme+"://"+at.Host // byte for byte: RFC 6454 §6.2 leaves nothing to read into it
 }
 
 // embedded says whether a page of another site loads an address without going there, also into a

@@ -166,6 +166,65 @@ func TestAScriptIsToldThatTheWayBackIsNone(t *testing.T) {
 	})
 }
 
+// A single-page application on an origin of its own, of our site: its script asks with credentials, the
+// window goes to the provider, and comes back to the page that is registered, with a session here.
+func TestASinglePageApplicationBeginsWithAScript(t *testing.T) {
+	withProvider(t, func(t *testing.T, h, corp *house) {
+		h.lands()
+		bob := corp.addPerson("Bob")
+		ask := func(v *visitor, id, to, origin, site, mode, accept string) view {
+			r, err := http.NewRequest("GET", h.issuer+"/login/corp?"+url.Values{"client_id": {id}, "return_to": {to}}.Encode(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name, value := range map[string]string{"Origin": origin, "Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode, "Sec-Fetch-Dest": "empty", "Accept": accept} {
+				r.Header.Set(name, value)
+			}
+			return v.do(r)
+		}
+		const origin, script = "https://orders.example", "application/json"
+		v := h.visitor(t)
+		seen := ask(v, h.client.ID, landing, origin, "same-site", "cors", script)
+		var got map[string]string
+		if err := json.Unmarshal([]byte(seen.body), &got); err != nil {
+			t.Fatalf("%d %s", seen.status, seen.body)
+		}
+		if seen.header.Get("Access-Control-Allow-Origin") != origin || seen.header.Get("Access-Control-Allow-Credentials") != "true" || !strings.Contains(seen.header.Get("Vary"), "Origin") {
+			t.Errorf("%v", seen.header)
+		}
+		want := landing + "?" + url.Values{"iss": {h.issuer}}.Encode()
+		if seen := v.signIn(v.open(got["authorization_url"]), bob); seen.at.String() != want {
+			t.Errorf("they are at %s", seen.at)
+		}
+		if x, _, in := v.session(); !in || x.IdP != "corp" {
+			t.Errorf("no session by the provider: %+v", x)
+		}
+
+		other := h.addClient("Other")
+		v = h.visitor(t)
+		for name, no := range map[string][]string{
+			"another origin":         {h.client.ID, landing, "https://evil.example", "same-site", "cors", script},
+			"no origin to speak of":  {h.client.ID, landing, "null", "same-site", "cors", script},
+			"none":                   {h.client.ID, landing, "", "same-site", "cors", script},
+			"in clear text":          {h.client.ID, landing, "http://orders.example", "same-site", "cors", script},
+			"another port":           {h.client.ID, landing, origin + ":8443", "same-site", "cors", script},
+			"a longer name":          {h.client.ID, landing, origin + ".evil.example", "same-site", "cors", script},
+			"another case":           {h.client.ID, landing, "https://ORDERS.example", "same-site", "cors", script},
+			"another site":           {h.client.ID, landing, origin, "cross-site", "cors", script},
+			"a path of ours":         {h.client.ID, "/account", origin, "same-site", "cors", script},
+			"another client's":       {other.ID, landing, origin, "same-site", "cors", script},
+			"a picture":              {h.client.ID, landing, origin, "same-site", "no-cors", script},
+			"a page, and not JSON":   {h.client.ID, landing, origin, "same-site", "cors", "text/html"},
+			"what is not registered": {h.client.ID, origin + "/else", origin, "same-site", "cors", script},
+		} {
+			seen := ask(v, no[0], no[1], no[2], no[3], no[4], no[5])
+			if seen.status != 403 && seen.status != 400 || seen.header.Get("Access-Control-Allow-Origin") != "" || seen.header.Get("Set-Cookie") != "" {
+				t.Errorf("%s: %d %v", name, seen.status, seen.header)
+			}
+		}
+	})
+}
+
 // FuzzWayBack: whatever is asked for, nobody is sent anywhere but to a path of ours, as browsers read
 // it, or to a text that is registered.
 func FuzzWayBack(f *testing.F) {
