@@ -61,6 +61,7 @@ type ProviderSettings struct {
 	TokenAudiences []string             `json:"token_audiences,omitempty" doc:"For whom tokens of its issuer must be that are exchanged for ours; none are taken if there are none"`
 	Keys           any                  `json:"keys,omitempty" doc:"The public keys of such tokens: a JWK Set, or a text with PEM in it, public keys or certificates; at most 20, and never private ones. Then nothing is ever fetched because of a token"`
 	TokenRules     []upstream.TokenRule `json:"token_rules,omitempty" doc:"Which programs such tokens are about, and which API key they are as good as. Then no people are taken from this row"`
+	TokenSessions  *bool                `json:"token_sessions,omitempty" nullable:"true" doc:"A page of ours gets a session for such a token: POST /api/v1/session"`
 	Organization   *string              `json:"organization,omitempty" nullable:"true" doc:"Whose it is; everybody's if missing"`
 }
 
@@ -136,7 +137,7 @@ func (a *api) showProvider(p upstream.Provider) Provider {
 			UserInfoURL: said(p.UserInfoURL), EmailsURL: said(p.EmailsURL), JWKSURL: said(p.JWKSURL), RevokeURL: said(p.RevokeURL), ConnectorURL: said(p.ConnectorURL), Mapping: table(p.Mapping),
 			Algorithms: p.Algorithms, Options: table(p.Options), LinkBy: said(p.LinkBy), Authoritative: p.Authoritative,
 			SignUp: said(p.SignUp), Domains: p.Domains, Roles: p.Roles, SessionLife: said(p.SessionLife),
-			KeepTokens: said(p.KeepTokens), Organization: said(p.Organization), TokenAudiences: p.TokenAudiences, TokenRules: p.TokenRules,
+			KeepTokens: said(p.KeepTokens), Organization: said(p.Organization), TokenAudiences: p.TokenAudiences, TokenRules: p.TokenRules, TokenSessions: said(p.TokenSessions),
 			Keys: shownKeys(p.Keys),
 		},
 		Managed: p.Managed, Disabled: !p.Enabled(), DisabledAt: orZero(p.DisabledAt), CreatedAt: p.CreatedAt.UTC(), UpdatedAt: p.UpdatedAt.UTC(),

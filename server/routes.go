@@ -46,6 +46,7 @@ var (
 	begin       = &class{say: asAsked, people: true, maxBody: smallBody}                      // for people, and for scripts of ours
 	api         = &class{say: inProblem, maxBody: admin.MaxBody}                              // for operators' programs; never with a cookie
 	proxied     = &class{say: inGuard, maxBody: 1 << 62}                                      // for proxies, which may send the body of the original request: nobody reads it
+	ourPage     = &class{say: inGuard, maxBody: smallBody}                                    // for scripts of pages of ours, which the handler tells by their origin
 	probe       = &class{say: inText, maxBody: smallBody}                                     // for whatever watches the process
 )
 
@@ -77,6 +78,7 @@ func (s *Server) routes() []route {
 		{"GET", web.PathHome, page, s.site.Home},
 		{"GET", web.PathStatic + "{file}", page, s.site.Static},
 
+		{"POST OPTIONS", web.PathSession, ourPage, s.site.Session},
 		{"", apiPath + "/keys/verify", api, s.api}, // busy: found without the router
 		{"", apiPath + "/{rest:.*}", api, s.api},
 

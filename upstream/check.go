@@ -163,6 +163,12 @@ var checks = []struct {
 	}},
 	{"keys", checkKeys},
 	{"token_rules", checkTokenRules},
+	{"token_sessions", func(p *Provider) string {
+		if p.TokenSessions && (len(p.TokenAudiences) == 0 || len(p.TokenRules) > 0) {
+			return "are for tokens of people that others bring along: token_audiences, and no token_rules"
+		}
+		return ""
+	}},
 	{"sign_up", func(p *Provider) string { return oneOfThese(p.SignUp, "", SignUpOpen, SignUpInvite, SignUpDomains) }},
 	{"domains", func(p *Provider) string {
 		if p.SignUp == SignUpDomains && len(p.Domains) == 0 {

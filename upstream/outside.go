@@ -68,8 +68,21 @@ var outsideChecks = []struct {
 // Nobody is asked for anything because of a token of an issuer that is in no row. The error is
 // [ErrOutside], [ErrAway] if the keys can't be had, or ours.
 func (g *Registry) Outside(ctx context.Context, token string, now time.Time) (Provider, Identity, error) {
+	return g.person(ctx, token, false, now)
+}
+
+// OutsideForSession is Outside for whoever wants a session for the token, which is more than a client of
+// ours gets for it: the row must say TokenSessions.
+func (g *Registry) OutsideForSession(ctx context.Context, token string, now time.Time) (Provider, Identity, error) {
+	return g.person(ctx, token, true, now)
+}
+
+func (g *Registry) person(ctx context.Context, token string, session bool, now time.Time) (Provider, Identity, error) {
 	var who Identity
 	p, err := g.brought(ctx, token, now, func(t *talk, known places, claims document) (once bool, err error) {
+		if session && !t.p.TokenSessions {
+			return false, fmt.Errorf("%w: the row of %s does not say token_sessions", ErrOutside, t.p.Name)
+		}
 		if len(t.p.TokenRules) > 0 {
 			// Of an issuer whose customers choose the audience, anybody in the world could arrive.
 			return false, fmt.Errorf("%w: the row of %s is for programs, and not for people", ErrOutside, t.p.Name)

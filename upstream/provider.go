@@ -74,6 +74,9 @@ type Provider struct {
 	Keys json.RawMessage `json:"keys,omitempty"`
 	// TokenRules say which programs such tokens are about, that have an API key here.
 	TokenRules []TokenRule `json:"token_rules,omitempty"`
+	// TokenSessions says that a page of ours gets a session for such a token, and not only a client a token
+	// of ours.
+	TokenSessions bool `json:"token_sessions,omitempty"`
 	// Organization is whose provider it is. Empty: everybody's.
 	Organization string `json:"organization,omitempty"`
 	// Managed is [ManagedByConfiguration], [ManagedNoLonger], or empty: an operator added it by hand.

@@ -68,6 +68,8 @@ type Site struct {
 	named     map[string]string // "site.css": "site-1f0c….css"
 	begun     *tally            // sign-ins with providers that were not finished
 	failed    *tally            // those that came back and signed nobody in
+	shown     *tally            // tokens of outside issuers that signed nobody in
+	origin    string            // of the issuer
 }
 
 // New returns a site, or says in one sentence what is missing.
@@ -87,7 +89,7 @@ func New(c Config) (*Site, error) {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
-	s := &Site{Config: c, secure: at.Scheme == "https", base: at.EscapedPath(), host: at.Host, begun: newTally(mostBegun), failed: newTally(mostFailed)}
+	s := &Site{Config: c, secure: at.Scheme == "https", base: at.EscapedPath(), host: at.Host, begun: newTally(mostBegun), failed: newTally(mostFailed), shown: newTally(mostShown), origin: originOf(c.Issuer)}
 	if s.sealer, err = secret.NewSealer(c.Key[:]); err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ type providerSettings struct {
 	host, tenant, teamID, keyID, guild                                                                            string
 	tokenRules                                                                                                    []string
 	keysFile                                                                                                      string
-	keepTokens, disabled                                                                                          bool
+	keepTokens, disabled, tokenSessions                                                                           bool
 }
 
 func (p *providerSettings) flags(c *cobra.Command) {
@@ -54,6 +54,7 @@ func (p *providerSettings) flags(c *cobra.Command) {
 	f.BoolVar(&p.keepTokens, "keep-tokens", false, "keep its tokens, sealed")
 	f.StringArrayVar(&p.tokenAudiences, "token-audience", nil, "audience for which tokens of its issuer are exchanged for ours; can be repeated")
 	f.StringArrayVar(&p.tokenRules, "token-rule", nil, "KEY:CLAIM=VALUE[,CLAIM=VALUE…][,reusable]: a program whose token has these claims has that API key (by id), like 0Ab3dE6gH9k:sub=repo:acme/app:ref:refs/heads/main; can be repeated")
+	f.BoolVar(&p.tokenSessions, "token-sessions", false, "a page of ours gets a session for such a token")
 	f.StringVar(&p.keysFile, "keys-file", "", "file with the public keys of such tokens: PEM (public keys or certificates) or a JWK Set; then nothing is fetched because of a token. - is the standard input")
 	f.StringVar(&p.organization, "organization", "", "whose it is; everybody's if nothing is said")
 	f.BoolVar(&p.disabled, "disabled", false, "nobody can sign in with it, and whoever has is signed out (--disabled=false: they can again)")
@@ -84,6 +85,7 @@ func (p *providerSettings) members(c *cobra.Command, stdin io.Reader) (map[strin
 		{"session-life", "session_life", p.sessionLife},
 		{"keep-tokens", "keep_tokens", p.keepTokens},
 		{"token-audience", "token_audiences", p.tokenAudiences},
+		{"token-sessions", "token_sessions", p.tokenSessions},
 		{"organization", "organization", p.organization},
 		{"disabled", "disabled", p.disabled},
 	} {
