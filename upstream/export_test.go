@@ -3,6 +3,7 @@ package upstream
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // Codes returns the code of everything that is refused.
@@ -34,3 +35,6 @@ func (g *Registry) Remembered() (good, refused int) {
 
 // LeftAlone says whether a provider is left alone now.
 func (g *Registry) LeftAlone(p *Provider) bool { return g.connection(p).breaker.open() }
+
+// SetLeaseTime makes d how long whoever refreshes kept tokens is left alone. It is for before the first use.
+func (g *Registry) SetLeaseTime(d time.Duration) { g.leaseTime = d }

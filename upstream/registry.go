@@ -50,6 +50,7 @@ type Registry struct {
 	flight singleflight.Group
 	// refreshes are of kept tokens, by provider and subject.
 	refreshes singleflight.Group
+	leaseTime time.Duration // of who refreshes; tests have a shorter one
 	mu        sync.Mutex
 	list      []Provider // by name; nil: not read yet
 	shown     []Provider // the last that was read, for a page that can't wait
@@ -89,7 +90,7 @@ func New(c Config) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &Registry{Config: c, secure: u.Scheme == "https", connections: map[string]*connection{}, introductions: introductions}
+	g := &Registry{Config: c, leaseTime: leaseTime, secure: u.Scheme == "https", connections: map[string]*connection{}, introductions: introductions}
 	g.running, g.stop = context.WithCancel(context.Background())
 	return g, nil
 }

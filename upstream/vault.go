@@ -79,7 +79,8 @@ const (
 	// almostOver is how long before its end a token is replaced: who gets it has to use it yet.
 	almostOver = 30 * time.Second
 	// leaseTime is how long whoever refreshes is left alone. It is measured by who waits, from
-	// when the lease was first seen, so that no two clocks are compared.
+	// when the lease was first seen, so that no two clocks are compared. It is longer than a refresh
+	// can take.
 	leaseTime = 12 * time.Second
 	// handPatience is how long a caller waits for a refresh.
 	handPatience = 8 * time.Second
@@ -153,7 +154,7 @@ func (g *Registry) Hand(ctx context.Context, provider, accountID string, now tim
 	// Whoever asked first may hang up: the others wait for the same answer, and a refresh token that
 	// was used must not be lost.
 	done := g.refreshes.DoChan(p.ID+"/"+k.Subject, func() (any, error) {
-		alone, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaseTime+2*mostTimeout)
+		alone, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.leaseTime+2*mostTimeout)
 		defer cancel()
 		return g.renew(alone, &p, accountID, now)
 	})
@@ -198,7 +199,7 @@ func (g *Registry) renew(ctx context.Context, p *Provider, accountID string, beg
 		if k.Lease != theirs {
 			theirs, since = k.Lease, time.Now()
 		}
-		if k.Lease == "" || time.Since(since) >= leaseTime {
+		if k.Lease == "" || time.Since(since) >= g.leaseTime {
 			won, err := g.Vault.LeaseKept(ctx, k, mine)
 			if err != nil {
 				return Kept{}, err
@@ -227,8 +228,11 @@ func (g *Registry) refresh(ctx context.Context, p *Provider, k Kept, lease strin
 		got, err = g.askAgain(ctx, p, old.Refresh, now)
 	}
 	if err != nil {
-		free := context.WithoutCancel(ctx)
-		if gone := errors.Is(err, ErrNotKept); g.Vault.ReleaseKept(free, k, lease, gone) != nil {
+		free, gone := context.WithoutCancel(ctx), errors.Is(err, ErrNotKept)
+		if gone {
+			g.Log.InfoContext(ctx, "upstream tokens are over: they can't be refreshed any more, and are forgotten", "provider", p.Name, "account", k.AccountID)
+		}
+		if g.Vault.ReleaseKept(free, k, lease, gone) != nil {
 			g.Log.WarnContext(ctx, "the lease on upstream tokens stays until it is over", "provider", p.Name, "account", k.AccountID)
 		}
 		return Kept{}, err

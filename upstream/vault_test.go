@@ -162,6 +162,123 @@ func TestKeptTokensWhileTheProviderIsAwayAndAfterItRefuses(t *testing.T) {
 	})
 }
 
+// A copy that dies while it refreshes leaves its lease behind: the others wait, and then one of them takes
+// it over. If the dead one was only slow, it is too late.
+func TestTheLeaseOfACopyThatIsGoneIsTakenOver(t *testing.T) {
+	inSafe(t, func(t *testing.T, s *safe) {
+		const alone = 300 * time.Millisecond
+		vault := s.dbs[0].Vault()
+		k, err := vault.Kept(t.Context(), s.providerID(), s.account.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if won, err := vault.LeaseKept(t.Context(), k, "the dead one"); err != nil || !won {
+			t.Fatal(won, err)
+		}
+		for _, g := range s.copies {
+			g.SetLeaseTime(alone)
+		}
+		began := time.Now()
+		var all sync.WaitGroup
+		for i := range 32 {
+			all.Go(func() {
+				held, err := s.hand(1 + i%2)
+				if err != nil || held.Access.Reveal() != "at-1" {
+					t.Errorf("got %v and %q", err, held.Access.Reveal())
+				}
+			})
+		}
+		all.Wait()
+		if time.Since(began) < alone {
+			t.Error("it was not left alone")
+		}
+		if s.granted.Load() != 1 || s.reused.Load() != 0 {
+			t.Errorf("%d refreshes, and %d of a token that was used", s.granted.Load(), s.reused.Load())
+		}
+		if err := vault.Refreshed(t.Context(), k, "the dead one", time.Now()); !errors.Is(err, upstream.ErrNotKept) {
+			t.Errorf("the dead one comes back: %v", err)
+		}
+		if held, err := s.hand(0); err != nil || held.Access.Reveal() != "at-1" {
+			t.Errorf("after it came back: %v", err)
+		}
+	})
+}
+
+// Whatever a provider answers to a refresh but RFC 6749 §5.2 invalid_grant, nothing is lost by it, and
+// nobody has to wait for a lease.
+func TestAHostileProviderAtRefresh(t *testing.T) {
+	inSafe(t, func(t *testing.T, s *safe) {
+		s.mu.Lock()
+		good := s.rotating.op.routes["/token"]
+		s.mu.Unlock()
+		answers := func(f http.HandlerFunc) {
+			s.rotating.op.mu.Lock()
+			defer s.rotating.op.mu.Unlock()
+			s.rotating.op.routes["/token"] = f
+		}
+		text := func(status int, kind, body string) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", kind)
+				w.WriteHeader(status)
+				w.Write([]byte(body))
+			}
+		}
+		const json = "application/json"
+		for name, f := range map[string]http.HandlerFunc{
+			"huge":                      text(200, json, `{"access_token":"`+strings.Repeat("a", 2<<20)+`"}`),
+			"a page":                    text(200, "text/html", "<html>invalid_grant</html>"),
+			"a page that is JSON":       text(200, "text/html", `{"error":"invalid_grant"}`),
+			"nothing":                   text(200, json, ""),
+			"no token":                  text(200, json, `{"token_type":"Bearer"}`),
+			"a token that is an object": text(200, json, `{"access_token":{},"token_type":"Bearer"}`),
+			"a token with a line break": text(200, json, `{"access_token":"a\r\nb","token_type":"Bearer"}`),
+			"401":                       text(401, json, `{"error":"invalid_client"}`),
+			"401, a page":               text(401, "text/html", "who are you"),
+			"429":                       text(429, json, `{"error":"slow_down"}`),
+			"500":                       text(500, "text/html", "oops"),
+			"500 with a token":          text(500, json, `{"access_token":"stolen","token_type":"Bearer"}`),
+			"a redirect inside":         func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/", 307) },
+			"closing early": func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Length", "100")
+				w.Write([]byte(`{"access`))
+			},
+		} {
+			answers(f)
+			// A copy of its own: the breaker of another is open by now.
+			g := s.another(300 * time.Millisecond)
+			if _, err := g.Hand(t.Context(), "op", s.account.ID, time.Now()); !errors.Is(err, upstream.ErrAway) {
+				t.Errorf("%s: %v", name, err)
+			}
+			k, err := s.dbs[0].Vault().Kept(t.Context(), s.providerID(), s.account.ID)
+			if err != nil || k.Lease != "" || k.Version != 1 {
+				t.Errorf("%s: lease %q, version %d, %v", name, k.Lease, k.Version, err)
+			}
+		}
+		hang := make(chan struct{})
+		answers(func(w http.ResponseWriter, r *http.Request) { <-hang })
+		if _, err := s.another(300*time.Millisecond).Hand(t.Context(), "op", s.account.ID, time.Now()); !errors.Is(err, upstream.ErrAway) {
+			t.Errorf("slow: %v", err)
+		}
+		close(hang)
+		answers(good)
+		if held, err := s.hand(0); err != nil || held.Access.Reveal() != "at-1" {
+			t.Errorf("good again: %v", err)
+		}
+	})
+}
+
+// another is one more copy, with a time for each sign-in and refresh.
+func (s *safe) another(timeout time.Duration) *upstream.Registry {
+	c := s.copies[0].Config
+	c.Timeout = timeout
+	g, err := upstream.New(c)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(g.Close)
+	return g
+}
+
 // Sealed bytes are bound to their row: whoever can write to the database can't give one person the
 // tokens of another.
 func TestKeptTokensAreNobodyElses(t *testing.T) {
