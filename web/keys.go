@@ -10,7 +10,6 @@ import (
 
 	"mintmark/apikeys"
 	"mintmark/internal/secret"
-	"mintmark/upstream"
 )
 
 // PathKeys is the page of a person's own API keys.
@@ -68,18 +67,10 @@ const usualLife = "90"
 
 // Keys is the page of a person about their own API keys.
 func (s *Site) Keys(w http.ResponseWriter, r *http.Request) error {
-	form, err := readForm(w, r)
-	if err != nil {
-		return err
-	}
 	now := time.Now()
-	x, a, ok, err := s.Sessions.Current(r, now)
-	if err != nil {
-		return err
-	}
+	form, x, a, ok, err := s.ownPage(w, r, PathKeys, now)
 	if !ok {
-		sendTo(w, s.loginPath(upstream.Purpose{Return: PathKeys}, false))
-		return nil
+		return err
 	}
 	by := apikeys.By{Actor: a.ID, Via: "account page", Address: s.ClientAddress(r), RequestID: s.requestID(r), At: now}
 	own := s.APIKeys.Own(a.ID, by)
