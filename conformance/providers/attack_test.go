@@ -46,46 +46,51 @@ func TestAnAddressOpensNothing(t *testing.T) {
 		op.Run("providers", "set", "github", "--link-by", "verified-email", "--authoritative", "example.com")
 		fresh := func() *conformance.Person { return conformance.NewPerson(t, "") }
 
-		// An unverified address of a victim at the provider.
 		op.AddPerson("victim@example.com")
-		hub(s, 1, "mallory", "victim@example.com", false)
-		p := fresh()
-		page := g.arrive(t, p, op.Issuer+"/login")
-		if strings.Contains(page.Body, "victim@example.com") {
-			t.Errorf("an unverified address opened, or named, an account: %s", page.Body)
-		}
-		// A verified one: not without the password.
-		hub(s, 2, "mallory2", "victim@example.com", true)
-		p = fresh()
-		page = g.arrive(t, p, op.Issuer+"/login")
-		if !page.Has("prove-submit") {
-			t.Fatalf("%d %s", page.Status, page.Body)
-		}
-		if wrong := p.Submit(page, "prove-submit", "password", "a guess"); wrong.Status != 422 || p.Visit(op.Issuer+"/").Has("sign-out") {
-			t.Errorf("a guess: %d", wrong.Status)
-		}
-		// Pre-registration: somebody made the account, and nobody verified its address.
-		file := t.TempDir() + "/password"
-		write(t, file, conformance.Password)
-		op.Do("users", "add", "early@example.com", "--password-file", file)
-		hub(s, 3, "early", "early@example.com", true)
-		p = fresh()
-		refused(t, op, p, g.arrive(t, p, op.Issuer+"/login"), "address_taken")
+		t.Run("an unverified address of a victim at the provider", func(t *testing.T) {
+			hub(s, 1, "mallory", "victim@example.com", false)
+			p := fresh()
+			page := g.arrive(t, p, op.Issuer+"/login")
+			if strings.Contains(page.Body, "victim@example.com") {
+				t.Errorf("an unverified address opened, or named, an account: %s", page.Body)
+			}
+		})
+		t.Run("a verified address, without the password of the account", func(t *testing.T) {
+			hub(s, 2, "mallory2", "victim@example.com", true)
+			p := fresh()
+			page := g.arrive(t, p, op.Issuer+"/login")
+			if !page.Has("prove-submit") {
+				t.Fatalf("%d %s", page.Status, page.Body)
+			}
+			if wrong := p.Submit(page, "prove-submit", "password", "a guess"); wrong.Status != 422 || p.Visit(op.Issuer+"/").Has("sign-out") {
+				t.Errorf("a guess: %d", wrong.Status)
+			}
+		})
+		t.Run("pre-registration of the victim's address, which nobody verified", func(t *testing.T) {
+			file := t.TempDir() + "/password"
+			write(t, file, conformance.Password)
+			op.Do("users", "add", "early@example.com", "--password-file", file)
+			hub(s, 3, "early", "early@example.com", true)
+			p := fresh()
+			refused(t, op, p, g.arrive(t, p, op.Issuer+"/login"), "address_taken")
 
-		// A user name that passed to somebody else is somebody else: the number is who they are.
-		hub(s, 10, "famous", "famous@elsewhere.example", true)
-		p, q := fresh(), fresh()
-		web := newApp(t, op)
-		was, _ := web.tokens(g.arrive(t, p, web.request()).URL)
-		hub(s, 11, "famous", "other@elsewhere.example", true)
-		is, _ := web.tokens(g.arrive(t, q, web.request()).URL)
-		if was["sub"] == is["sub"] {
-			t.Error("a user name that was used again got the account of who had it before")
-		}
-		// And one with the address of that account does not get it either.
-		hub(s, 12, "third", "famous@elsewhere.example", true)
-		p = fresh()
-		refused(t, op, p, g.arrive(t, p, op.Issuer+"/login"), "address_taken")
+		})
+		// The number is who they are.
+		t.Run("a user name that passed to somebody else, and the address of who had it", func(t *testing.T) {
+			hub(s, 10, "famous", "famous@elsewhere.example", true)
+			p, q := fresh(), fresh()
+			web := newApp(t, op)
+			was, _ := web.tokens(g.arrive(t, p, web.request()).URL)
+			hub(s, 11, "famous", "other@elsewhere.example", true)
+			is, _ := web.tokens(g.arrive(t, q, web.request()).URL)
+			if was["sub"] == is["sub"] {
+				t.Error("a user name that was used again got the account of who had it before")
+			}
+			// And one with the address of that account does not get it either.
+			hub(s, 12, "third", "famous@elsewhere.example", true)
+			p = fresh()
+			refused(t, op, p, g.arrive(t, p, op.Issuer+"/login"), "address_taken")
+		})
 	})
 }
 
@@ -96,24 +101,27 @@ func TestWhatIsSwitchedOffMeanwhile(t *testing.T) {
 		p := conformance.NewPerson(t, "")
 		id, _ := web.tokens(g.arrive(t, p, web.request()).URL)
 
-		p = conformance.NewPerson(t, "")
-		there := p.Click(p.Visit(op.Issuer+"/login"), "login-github")
-		op.Run("users", "disable", id["sub"].(string))
-		refused(t, op, p, g.through(t, p, there), "account_disabled")
-		op.Run("users", "enable", id["sub"].(string))
-
-		p = conformance.NewPerson(t, "")
-		there = p.Click(p.Visit(op.Issuer+"/login"), "login-github")
-		calls := s.calls
-		op.Run("providers", "set", "github", "--disabled")
-		refused(t, op, p, g.through(t, p, there), "disabled_provider")
-		if s.calls != calls {
-			t.Error("the provider that is disabled was asked")
-		}
-		if page := p.Visit(op.Issuer + "/login"); page.Has("login-github") {
-			t.Error("it is still offered")
-		}
-		refused(t, op, p, p.Visit(op.Issuer+"/login/github"), "unknown_provider")
+		t.Run("the account is disabled between start and callback", func(t *testing.T) {
+			p := conformance.NewPerson(t, "")
+			there := p.Click(p.Visit(op.Issuer+"/login"), "login-github")
+			op.Run("users", "disable", id["sub"].(string))
+			refused(t, op, p, g.through(t, p, there), "account_disabled")
+			op.Run("users", "enable", id["sub"].(string))
+		})
+		t.Run("the provider is disabled between start and callback", func(t *testing.T) {
+			p := conformance.NewPerson(t, "")
+			there := p.Click(p.Visit(op.Issuer+"/login"), "login-github")
+			calls := s.calls
+			op.Run("providers", "set", "github", "--disabled")
+			refused(t, op, p, g.through(t, p, there), "disabled_provider")
+			if s.calls != calls {
+				t.Error("the provider that is disabled was asked")
+			}
+			if page := p.Visit(op.Issuer + "/login"); page.Has("login-github") {
+				t.Error("it is still offered")
+			}
+			refused(t, op, p, p.Visit(op.Issuer+"/login/github"), "unknown_provider")
+		})
 	})
 }
 

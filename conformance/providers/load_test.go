@@ -255,7 +255,8 @@ func BenchmarkLocalSignInWhileAProviderHangs(b *testing.B) {
 			callbacks = append(callbacks, to)
 		}
 		b.ResetTimer()
-		before := measure(func(n int) bool { return n == 1000 })
+		usual := func() []time.Duration { return measure(func(n int) bool { return n == 1000 }) }
+		before := usual()
 		q.hangs.Store(true)
 		var wg sync.WaitGroup
 		var done atomic.Int64
@@ -269,6 +270,7 @@ func BenchmarkLocalSignInWhileAProviderHangs(b *testing.B) {
 		time.Sleep(200 * time.Millisecond) // until all have been sent
 		during := measure(func(n int) bool { return done.Load() == hanging })
 		wg.Wait()
+		before = append(before, usual()...) // the machine may have had more to do than we gave it, before or after
 		b.StopTimer()
 		for _, status := range codes {
 			if status < 400 || status >= 500 {
