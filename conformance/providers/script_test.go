@@ -18,7 +18,7 @@ func TestASinglePageApplicationBeginsInARealBrowser(t *testing.T) {
 	op := conformance.Start(t, "")
 	browser := newBrowser(t)
 	g, _ := github(t, op)
-	ask := ""
+	var ask string
 	board := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
 		if r.URL.Path == "/back" {
