@@ -2,6 +2,7 @@ package storage
 
 import (
 	"context"
+	"errors"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -71,3 +72,6 @@ func (p *postgresDB) everywhere(ctx context.Context, do func(*pgx.Conn) error) e
 	}
 	return nil
 }
+
+// Crowded says whether somebody was refused without waiting.
+func Crowded(err error) bool { return errors.Is(err, errCrowded) }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 const (
@@ -14,6 +15,9 @@ const (
 
 // errClosed is the answer of a database that was closed.
 var errClosed = fmt.Errorf("storage: %w: it was closed", ErrUnavailable)
+
+// errLate is the answer to a verb whose turn did not come.
+var errLate = fmt.Errorf("storage: %w: the file could not be written in time", ErrUnavailable)
 
 // A writer is the one goroutine that writes to an SQLite file.
 //
@@ -54,14 +58,16 @@ func startWriter(conn *sqliteConn) *writer {
 	return w
 }
 
-// write queues a verb and waits for its commit. If the context ends before the writer takes
-// it, nothing has happened. After that the wait is short and its end is always the truth.
+// write queues a verb and waits for its commit. If the context or the patience ends before the writer
+// takes it, nothing has happened. After that the wait is short and its end is always the truth.
 func (w *writer) write(ctx context.Context, verb []statement) ([]int64, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	j := &job{verb: verb, done: make(chan struct{})}
-	if err := w.send(ctx, j); err != nil {
+	late := time.NewTimer(budget(verb)) // another program has the lock, or the disk does not answer
+	defer late.Stop()
+	if err := w.send(ctx, j, late.C); err != nil {
 		return nil, err
 	}
 	select {
@@ -71,11 +77,16 @@ func (w *writer) write(ctx context.Context, verb []statement) ([]int64, error) {
 			return nil, ctx.Err()
 		}
 		<-j.done
+	case <-late.C:
+		if j.state.CompareAndSwap(waiting, left) {
+			return nil, errLate
+		}
+		<-j.done
 	}
 	return j.rows, sqliteError(j.err)
 }
 
-func (w *writer) send(ctx context.Context, j *job) error {
+func (w *writer) send(ctx context.Context, j *job, late <-chan time.Time) error {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
 	if w.closed {
@@ -86,6 +97,8 @@ func (w *writer) send(ctx context.Context, j *job) error {
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-late:
+		return errLate
 	}
 }
 

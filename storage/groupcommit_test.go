@@ -226,6 +226,34 @@ func TestWhoGivesUpInTheQueueGetsNothing(t *testing.T) {
 	}
 }
 
+// Another program holds the lock for longer than anybody waits for an answer: nobody is left hanging, and
+// what was refused does not happen later.
+func TestWhoseTurnDoesNotComeGetsNothing(t *testing.T) {
+	b := newBench(t)
+	b.hold()
+	begin := time.Now()
+	var wg sync.WaitGroup
+	for i := range 2000 { // more than there is room for in the queue
+		wg.Go(func() {
+			if _, err := b.db.write(t.Context(), add(fmt.Sprint(i))); !errors.Is(err, ErrUnavailable) {
+				t.Errorf("verb %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	// SQLite itself waits for five seconds, and each group of verbs would again.
+	if took := time.Since(begin); took > 4*time.Second {
+		t.Errorf("they were refused after %s", took)
+	}
+	b.release()
+	if _, err := b.db.write(t.Context(), add("later")); err != nil {
+		t.Error(err)
+	}
+	if got := fmt.Sprint(b.things()); got != "[later]" {
+		t.Errorf("there are %s", got)
+	}
+}
+
 // SQLite's own $name parameters are found by order of appearance in some drivers, and then
 // the wrong row is changed without a word. This one counts as PostgreSQL does.
 func TestParametersAreFoundByTheirNumber(t *testing.T) {

@@ -33,6 +33,8 @@ const (
 type postgresDB struct {
 	log  *slog.Logger
 	pool atomic.Pointer[pgxpool.Pool]
+	line line
+	room int64 // how many connections there may be
 
 	mu     sync.Mutex // held while the pool is replaced or closed
 	closed bool
@@ -53,7 +55,7 @@ func openPostgres(ctx context.Context, url string, o Options) (engine, error) {
 	if _, given := config.ConnConfig.RuntimeParams["application_name"]; !given {
 		config.ConnConfig.RuntimeParams["application_name"] = "mintmark"
 	}
-	p := &postgresDB{log: o.Log}
+	p := &postgresDB{log: o.Log, room: int64(config.MaxConns)}
 	believed(config, func() {
 		if pool := p.pool.Load(); pool != nil {
 			pool.Reset()
@@ -90,7 +92,7 @@ func (p *postgresDB) read(ctx context.Context, q statement) error {
 func (p *postgresDB) write(ctx context.Context, verb []statement) ([]int64, error) {
 	for try := 1; ; try++ {
 		pool := p.pool.Load()
-		rows, err := send(ctx, pool, verb)
+		rows, err := p.send(ctx, pool, verb)
 		switch state := sqlState(err); {
 		case err == nil:
 			return rows, nil
@@ -125,13 +127,27 @@ func pause(ctx context.Context, try int) error {
 
 // send sends a verb as one batch. Its statements are one transaction, because there is one
 // Sync at their end: PostgreSQL commits there, and answers afterwards.
-func send(ctx context.Context, pool *pgxpool.Pool, verb []statement) ([]int64, error) {
-	end := time.Now().Add(budget(verb))
+func (p *postgresDB) send(ctx context.Context, pool *pgxpool.Pool, verb []statement) ([]int64, error) {
+	patience := budget(verb)
+	end := time.Now().Add(patience)
+	leave, ok := p.line.enter(patience, p.room)
+	if !ok {
+		return nil, errCrowded
+	}
 	conn, err := acquire(ctx, pool, end)
-	if err != nil {
+	leave()
+	switch {
+	case err != nil && errors.Is(err, ErrUnavailable):
+		p.line.took(patience)
+		return nil, err
+	case err != nil:
 		return nil, err
 	}
 	defer conn.Release()
+	if patience == verbTimeout { // what may change very many rows is not typical
+		begin := time.Now()
+		defer func() { p.line.took(time.Since(begin)) }()
+	}
 	// A browser that hangs up must not cost a connection, which is what pgx does to one whose
 	// context ends in the middle.
 	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), end)

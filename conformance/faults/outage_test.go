@@ -3,8 +3,10 @@
 package faults
 
 import (
+	"database/sql"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -210,6 +212,48 @@ func TestTheDiskIsFull(t *testing.T) {
 			time.Sleep(20 * time.Millisecond)
 		}
 		limitFiles(t, nodes[0], ^uint64(0))
+		backWithin(t, x, promptly)
+	})
+	judge(t, w, append(workers, x), DatabaseOf(nodes[0]))
+}
+
+// Another program has the file locked, as somebody's shell that was left in the middle of a transaction.
+// What only reads goes on, what writes says so in time, and nothing of that happens later.
+func TestTheFileIsLocked(t *testing.T) {
+	length(t, 0)
+	nodes := Dev(t, "")
+	StartAll(t, nodes)
+	w := NewWorld(t, nodes, seed(t))
+	workers := w.NewWorkers(4)
+	x := w.newWorker(50)
+	db, err := sql.Open("sqlite", strings.TrimPrefix(DatabaseOf(nodes[0]), "sqlite:")+"?_txlock=immediate")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	w.Run(workers, func() {
+		time.Sleep(500 * time.Millisecond)
+		var lock *sql.Tx
+		for end := time.Now().Add(10 * time.Second); ; {
+			if lock, err = db.BeginTx(t.Context(), nil); err == nil || time.Now().After(end) {
+				break
+			}
+		}
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		for begin := time.Now(); time.Since(begin) < 4*time.Second; {
+			fromMemory(t, x.client)
+			notNow(t, "refresh", x.send(x.refreshing(x.families[0].newest())))
+			notNow(t, "add user", x.send(x.addingUser("nobody@example.com", "")))
+			if got := x.send(x.introspection(x.access[0])); got.Status != http.StatusOK || got.Got != "true" {
+				t.Errorf("a token is not looked up while the file is locked: %d %s %s", got.Status, got.Broken, got.body)
+			}
+		}
+		if err := lock.Rollback(); err != nil {
+			t.Error(err)
+		}
 		backWithin(t, x, promptly)
 	})
 	judge(t, w, append(workers, x), DatabaseOf(nodes[0]))
