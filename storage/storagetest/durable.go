@@ -63,6 +63,25 @@ func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 // Start starts the server and waits until it lets somebody in: it has recovered then.
 func (c *Cluster) Start(t testing.TB) {
 	t.Helper()
+	// After a kill its children may be there a moment longer, and it does not start until they are gone.
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+		err := c.start(t)
+		if err == nil {
+			return
+		}
+		select {
+		case <-c.ended:
+		default:
+			t.Fatal(err) // it runs, and lets nobody in
+		}
+		if c.process = nil; time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func (c *Cluster) start(t testing.TB) error {
+	t.Helper()
 	cmd := program(c.dir, filepath.Join(c.bin, "postgres"), "-D", c.data(), "-k", c.dir, "-h", "",
 		"-c", "max_connections=200", "-c", "shared_buffers=64MB", "-c", "jit=off")
 	name := filepath.Join(c.dir, "log")
@@ -75,9 +94,7 @@ func (c *Cluster) Start(t testing.TB) {
 	if c.process, c.ended, err = startOnItsOwnThread(cmd); err != nil {
 		t.Fatal(err)
 	}
-	if err := ready(c.URL(), c.ended, name); err != nil {
-		t.Fatal(err)
-	}
+	return ready(c.URL(), c.ended, name)
 }
 
 // startOnItsOwnThread starts a program that is told to end with the thread that started it:
@@ -91,6 +108,7 @@ func startOnItsOwnThread(cmd *exec.Cmd) (*os.Process, chan error, error) {
 		if err == nil {
 			ended <- cmd.Wait()
 		}
+		close(ended) // more than one may want to know
 	}()
 	err := <-started
 	return cmd.Process, ended, err
