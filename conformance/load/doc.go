@@ -10,12 +10,13 @@
 //
 //	go test -run '^$' -bench . -benchtime 3s ./conformance/load/
 //
-// Two more questions take longer, and are asked by hand: whether anything grows in half an hour
+// More questions take longer, and are asked by hand: whether anything grows in half an hour
 // at 70 % of the peak, and how late answers come meanwhile; and whether an operation costs the
-// same among a million people, applications, sessions and authorizations as among a thousand.
+// same among a million people, applications, sessions and authorizations as among a thousand, and
+// whether anybody waits while as many are forgotten.
 //
 //	MINTMARK_SOAK=30m go test -run '^$' -bench Soak -benchtime 1x -timeout 0 -v ./conformance/load/
-//	MINTMARK_GROWTH=1000000 go test -run '^$' -bench Growth -benchtime 2s -timeout 0 ./conformance/load/
+//	MINTMARK_GROWTH=1000000 go test -run '^$' -bench 'Growth|Purge' -benchtime 1x -timeout 0 -v ./conformance/load/
 //
 // PostgreSQL is measured if TEST_POSTGRES is the URL of a server: the one that tests start by
 // themselves forgets its commits when the power fails. The figures of the last run are in
