@@ -31,6 +31,7 @@ type Server struct {
 
 // build makes the program once for each test binary.
 var build = sync.OnceValues(func() (string, error) {
+	sweep()
 	dir, err := os.MkdirTemp("", "mintmark-build")
 	if err != nil {
 		return "", err
@@ -42,6 +43,16 @@ var build = sync.OnceValues(func() (string, error) {
 	}
 	return program, nil
 })
+
+// sweep takes away what earlier runs have built: a test binary ends without telling anybody.
+func sweep() {
+	old, _ := filepath.Glob(filepath.Join(os.TempDir(), "mintmark-build*"))
+	for _, dir := range old {
+		if about, err := os.Stat(dir); err == nil && time.Since(about.ModTime()) > 2*time.Hour {
+			os.RemoveAll(dir)
+		}
+	}
+}
 
 // Program returns the path of the built program.
 func Program(t testing.TB) string {
