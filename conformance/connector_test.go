@@ -261,7 +261,9 @@ func TestAConnectorThatIsNotWell(t *testing.T) {
 			{"huge", "temporarily_unavailable", text(200, `{"active":true,"sub":"eve","x":"`+strings.Repeat("x", 70<<10)+`"}`)},
 			{"not good, by its status", "temporarily_unavailable", text(401, sound)},
 			{"broken", "temporarily_unavailable", text(500, sound)},
-			{"a redirect", "temporarily_unavailable", func(w http.ResponseWriter, r *http.Request, _ string) { http.Redirect(w, r, "/", http.StatusTemporaryRedirect) }},
+			{"a redirect", "temporarily_unavailable", func(w http.ResponseWriter, r *http.Request, _ string) {
+				http.Redirect(w, r, "/", http.StatusTemporaryRedirect)
+			}},
 			{"over", "invalid_request", text(200, `{"active":true,"sub":"eve","expires_in":0}`)},
 			{"an address that is two", "invalid_request", text(200, `{"active":true,"sub":"eve","email":"adмin@desk.example","email_verified":true}`)},
 			{"slow", "temporarily_unavailable", func(w http.ResponseWriter, r *http.Request, _ string) { <-r.Context().Done() }},

@@ -237,7 +237,9 @@ func TestAHostileProviderAtRefresh(t *testing.T) {
 			"429":                       text(429, json, `{"error":"slow_down"}`),
 			"500":                       text(500, "text/html", "oops"),
 			"500 with a token":          text(500, json, `{"access_token":"stolen","token_type":"Bearer"}`),
-			"a redirect inside":         func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://169.254.169.254/", http.StatusTemporaryRedirect) },
+			"a redirect inside": func(w http.ResponseWriter, r *http.Request) {
+				http.Redirect(w, r, "http://169.254.169.254/", http.StatusTemporaryRedirect)
+			},
 			"closing early": func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Length", "100")
 				w.Write([]byte(`{"access`))
