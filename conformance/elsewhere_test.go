@@ -28,6 +28,7 @@ type elsewhere struct {
 	nonces  map[string]string
 	refresh string // the one that is good
 	renewed int
+	slow    time.Duration // how long a refresh takes
 	asked   map[string]int
 }
 
@@ -72,6 +73,10 @@ func (e *elsewhere) json(w http.ResponseWriter, status int, v any) {
 }
 
 func (e *elsewhere) token(w http.ResponseWriter, r *http.Request) {
+	e.mu.Lock()
+	slow := e.slow
+	e.mu.Unlock()
+	time.Sleep(slow)
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	answer := map[string]any{"access_token": fmt.Sprint(`their "access" token `, serial.Add(1)), "token_type": "Bearer", "expires_in": e.life, "scope": "openid repo"}

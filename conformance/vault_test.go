@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"mintmark/conformance"
 )
@@ -144,6 +145,22 @@ func TestAnAgentGetsATokenOfAProvider(t *testing.T) {
 				t.Errorf("the log has %s", secret)
 			}
 		}
+
+		// What is taken back while the provider is waited for is not handed out.
+		e.mu.Lock()
+		e.slow = 2 * time.Second
+		e.mu.Unlock()
+		late := allows(ben, agent, "openid upstream:hub")
+		answered := make(chan answer)
+		go func() { answered <- agent.acts(late, "hub") }()
+		time.Sleep(time.Second)
+		agent.revoke(late)
+		if got := (<-answered).what(); got != "invalid_request" {
+			t.Errorf("RFC 7009, revoked while the provider is waited for: %s", got)
+		}
+		e.mu.Lock()
+		e.slow = 0
+		e.mu.Unlock()
 
 		// Whatever ends the authorization, the link or the provider ends it.
 		op.Run("providers", "set", "hub", "--disabled")

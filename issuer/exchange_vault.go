@@ -31,6 +31,10 @@ type HandOut struct {
 	At      time.Time
 }
 
+// vaultHaste is how old an answer may be about whether an access token is good: what is revoked is
+// refused within a second.
+const vaultHaste = 500 * time.Millisecond
+
 // Held is a token of an upstream provider.
 type Held struct {
 	Token     secret.Token
@@ -64,7 +68,8 @@ const (
 //   - what the provider granted is no more than what the client is registered for, because
 //     nobody can take rights out of a token of somebody else.
 //
-// The refresh token stays here.
+// The refresh token stays here. If the provider had to be waited for, it is asked again at the end
+// whether the access token is good.
 func (p *Provider) exchangeHeld(ctx context.Context, x *exchange) (tokens, error) {
 	s, ok, err := p.recognise(ctx, x.subject, x.now)
 	if err != nil {
@@ -98,6 +103,16 @@ func (p *Provider) exchangeHeld(ctx context.Context, x *exchange) (tokens, error
 	}
 	if err != nil {
 		return tokens{}, err
+	}
+	if time.Since(x.now) > vaultHaste {
+		// The provider took its time: what was allowed may have been taken back meanwhile.
+		s.standing = nil
+		if why, err = p.against(ctx, &s, time.Now()); err != nil {
+			return tokens{}, err
+		}
+		if why != "" {
+			return tokens{}, refuse("invalid_request", "The subject_token is not valid any more.").because(errors.New(why))
+		}
 	}
 	asked := strings.Fields(x.form.get("scope"))
 	switch {
