@@ -44,6 +44,11 @@ var prices = map[string]price{
 	"forward auth and keys/verify, a key that was seen":      {0, 0},
 	"forward auth, a token":                                  {1, 1},
 
+	"a token of another issuer, of somebody who was here":         {4, 11},
+	"a program's token, for a key that was seen":                  {2, 2},
+	"a program's token that is reusable, for a key that was seen": {1, 1},
+	"a token of another issuer that is not good":                  {0, 0},
+
 	"an authorization request of a stranger":                 {0, 0},
 	"the sign-in page of a request":                          {0, 0},
 	"signing in":                                             {6, 7},
@@ -184,6 +189,7 @@ func TestWhatEachRequestAsksOfTheDatabase(t *testing.T) {
 			m.machines()
 			m.keys()
 			m.people()
+			m.outside()
 			for name := range prices {
 				if !m.seen[name] {
 					t.Errorf("%s: not measured", name)
