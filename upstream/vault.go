@@ -19,8 +19,8 @@ var (
 	// ErrNotKept: there are no tokens of this person at this provider, or they are good no more.
 	// Signing in with the provider again may bring new ones.
 	ErrNotKept = errors.New("upstream: no tokens are kept")
-	// ErrAway: the provider, or who is just refreshing the tokens, does not answer. It may later.
-	ErrAway = errors.New("upstream: the tokens can't be refreshed now")
+	// ErrAway: the provider, the connector, or who is just refreshing the tokens, does not answer. It may later.
+	ErrAway = errors.New("upstream: it does not answer now")
 	// ErrOff: the provider is disabled or gone.
 	ErrOff = errors.New("upstream: the provider is disabled or gone")
 )
