@@ -230,7 +230,7 @@ func (a *api) addProvider(ctx context.Context, in *addProviderInput) (*providerO
 	if err := a.seal(&p, in.Body.Secret); err != nil {
 		return nil, err
 	}
-	if err := a.lends(ctx, p); err != nil {
+	if err := errors.Join(a.lends(ctx, upstream.Provider{}, p), a.meantOnce(ctx, p)); err != nil {
 		return nil, err
 	}
 	if !in.Body.Unchecked {
@@ -287,7 +287,7 @@ func (a *api) setProvider(ctx context.Context, in *setProviderInput) (*providerO
 		if err != nil {
 			return nil, err
 		}
-		if err := a.lends(ctx, is); err != nil {
+		if err := errors.Join(a.lends(ctx, was, is), a.meantOnce(ctx, is)); err != nil {
 			return nil, err
 		}
 		err = a.Providers.SetProvider(ctx, is, was, a.by(ctx).Event(eventOf(was, is), is.ID, is.Name))

@@ -3,23 +3,27 @@ package admin
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"mintmark/apikeys"
 	"mintmark/upstream"
 )
 
-// lends refuses a provider whose tokens are as good as API keys, if there is no such key, or if the key that
-// makes the change could not have made it: whoever says which tokens are taken has them all. A
+// lends refuses a provider whose tokens are as good as API keys, or were, if there is no such key, or if the
+// key that makes the change could not have made it: whoever says which tokens are taken has them all. A
 // provider that is disabled lends nothing.
-func (a *api) lends(ctx context.Context, p upstream.Provider) error {
-	if len(p.TokenRules) == 0 || !p.Enabled() {
+func (a *api) lends(ctx context.Context, was, is upstream.Provider) error {
+	if len(was.TokenRules)+len(is.TokenRules) == 0 || !is.Enabled() {
 		return nil
 	}
 	by, err := a.giver(ctx)
 	if err != nil {
 		return err
 	}
-	for _, rule := range p.TokenRules {
+	if err := by.MayMake(); err != nil {
+		return err
+	}
+	for _, rule := range is.TokenRules {
 		k, err := a.APIKeys.Get(ctx, rule.Key)
 		switch {
 		case errors.Is(err, apikeys.ErrNotFound) || err == nil && k.OwnerType != apikeys.OwnerService:
@@ -29,6 +33,29 @@ func (a *api) lends(ctx context.Context, p upstream.Provider) error {
 		}
 		if err := by.MayLend(k); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// meantOnce refuses a provider if a token could be of two: of the same issuer, for the same audience. One of
+// them would decide by its name.
+func (a *api) meantOnce(ctx context.Context, p upstream.Provider) error {
+	if len(p.TokenAudiences) == 0 {
+		return nil
+	}
+	all, err := a.Providers.Providers(ctx)
+	if err != nil {
+		return err
+	}
+	for _, other := range all {
+		if other.ID == p.ID || other.KnownIssuer() != p.KnownIssuer() {
+			continue
+		}
+		for _, audience := range p.TokenAudiences {
+			if slices.Contains(other.TokenAudiences, audience) {
+				return wrong("token_audiences", "have "+audience+", as those of "+other.Name+" have, with the same issuer: a token would be of two")
+			}
 		}
 	}
 	return nil

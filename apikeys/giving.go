@@ -68,6 +68,14 @@ func (b By) may(do act, was, given Key) error {
 	return nil
 }
 
+// MayMake says whether by may make keys at all: nil, or a [*NotYours].
+func (b By) MayMake() error {
+	if b.Giver == nil || slices.Contains(b.Giver.Scopes, "keys:write") {
+		return nil
+	}
+	return &NotYours{"scopes", "keys:write"}
+}
+
 // MayLend says whether by may have somebody else use a key without showing it: nil, or a [*NotYours].
 // It is as much as to make one like it.
 func (b By) MayLend(k Key) error { return b.may(making, Key{}, k) }

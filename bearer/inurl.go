@@ -139,7 +139,7 @@ func hex(c byte) int {
 	return -1
 }
 
-// keysIn appends what looks like a key in a text, and is not part of a longer word.
+// keysIn appends what looks like a key in a text.
 func (g *Guard) keysIn(found []string, text string) []string {
 	for _, prefix := range g.KeyPrefixes {
 		for rest := text; len(found) < mostExposed; {

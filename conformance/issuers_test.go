@@ -230,7 +230,7 @@ func TestATokenOfAnotherMintmark(t *testing.T) {
 		if said := refusedBy(t, op, "providers", "add", "lost", "--kind", "issuer", "--issuer", other.Issuer+"/lost", "--token-audience", meant); !strings.Contains(said, "issuer leads to no") {
 			t.Errorf("an issuer that is not there: %s", said)
 		}
-		if said := refusedBy(t, op, "providers", "add", "lost", "--kind", "issuer", "--issuer", other.Issuer, "--token-audience", meant, "--jwks-url", other.Issuer+"/lost"); !strings.Contains(said, "jwks_url leads to no") {
+		if said := refusedBy(t, op, "providers", "add", "lost", "--kind", "issuer", "--issuer", other.Issuer, "--token-audience", meant+"/lost", "--jwks-url", other.Issuer+"/lost"); !strings.Contains(said, "jwks_url leads to no") {
 			t.Errorf("keys that are not there: %s", said)
 		}
 	})

@@ -66,6 +66,21 @@ func TestAProgramWithoutASecretHasAnAPIKey(t *testing.T) {
 			}
 		}
 
+		// Another row of the same issuer, for another audience. Kubernetes names it in a list.
+		op.Run("providers", "add", "ci-other", "--kind", "issuer", "--issuer", ci.iss, "--keys-file", file(t, ci.public()), "--token-audience", meant+"/other",
+			"--token-rule", pods+":sub=other")
+		if got := stands(t, op, ci.says(map[string]any{"sub": "other", "aud": []string{meant + "/other"}})).what(); got != "ok" {
+			t.Errorf("a row for another audience, in a list: %s", got)
+		}
+		if got := stands(t, op, ci.says(map[string]any{"sub": "other", "aud": []string{meant}})).what(); got != "invalid_request" {
+			t.Errorf("the audience of the first row with the subject of the second: %s", got)
+		}
+		// What is refused for the key's sake does not spend the token.
+		kept := ci.says(job)
+		if got := stands(t, op, kept, "scope", "admin").what() + " " + stands(t, op, kept).what(); got != "invalid_scope ok" {
+			t.Errorf("a scope that the key has not, and then one that it has: %s", got)
+		}
+
 		stranger := &notary{t, ci.iss, newNotary(t, ci.iss, jose.ES256).key, ci.alg}
 		with := func(name string, value any) string {
 			return ci.says(map[string]any{"sub": job["sub"], "environment": job["environment"], name: value})
@@ -107,7 +122,17 @@ func TestAProgramWithoutASecretHasAnAPIKey(t *testing.T) {
 		// Whoever says which tokens are taken has the keys: nobody lends what they could not make, or what is a person's.
 		strong := op.Do("keys", "add", "strong", "--owner", "deployer", "--scope", "keys:verify")["id"].(string)
 		mine := op.Do("keys", "add", "mine", "--owner", op.AddPerson("ada@example.com"))["id"].(string)
-		weak := file(t, []byte(op.Do("keys", "add", "weak", "--scope", "providers:write", "--scope", "providers:read")["key"].(string)))
+		weak := file(t, []byte(op.Do("keys", "add", "weak", "--scope", "providers:write", "--scope", "providers:read", "--scope", "keys:write")["key"].(string)))
+		none := file(t, []byte(op.Do("keys", "add", "none", "--scope", "providers:write", "--scope", "providers:read")["key"].(string)))
+		if said := refusedBy(t, op, "providers", "set", "ci", "--token-rule", main+":sub=x", "--token-file", none); !strings.Contains(said, "keys:write") {
+			t.Errorf("a key that makes none: %s", said)
+		}
+		if said := refusedBy(t, op, "providers", "set", "ci", "--token-rule", "", "--token-file", none); !strings.Contains(said, "keys:write") {
+			t.Errorf("a row for programs becomes one for people: %s", said)
+		}
+		if said := refusedBy(t, op, "providers", "add", "aaa", "--kind", "issuer", "--issuer", ci.iss, "--keys-file", file(t, ci.public()), "--token-audience", meant, "--token-file", none); !strings.Contains(said, "would be of two") {
+			t.Errorf("a second row for the same tokens: %s", said)
+		}
 		for _, tt := range []struct{ rule, want string }{
 			{strong + ":sub=x", "keys:verify"},
 			{mine + ":sub=x", "no service account"},

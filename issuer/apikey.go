@@ -87,16 +87,7 @@ func errBadKey() *Error {
 
 // keyToken makes a token for a client that is an API key. It costs nothing but its signature.
 func (p *Provider) keyToken(client *Client, f form, now time.Time) (tokens, error) {
-	key := client.Key
-	may := key.Scopes
-	if slices.ContainsFunc(may, personal) {
-		may = slices.DeleteFunc(slices.Clone(may), personal)
-	}
-	scopes, refusal := narrowScopes(may, f.get("scope"))
-	if refusal != nil {
-		return tokens{}, refusal
-	}
-	audience, refusal := p.audienceOf(key.Audience, f)
+	scopes, audience, refusal := p.keyRights(client.Key, f)
 	if refusal != nil {
 		return tokens{}, refusal
 	}
@@ -110,6 +101,19 @@ func (p *Provider) keyToken(client *Client, f form, now time.Time) (tokens, erro
 		return tokens{}, err
 	}
 	return tokens{access: access, life: life, scopes: scopes}, nil
+}
+
+// keyRights are the scopes and the audience that a request asks for of a key's.
+func (p *Provider) keyRights(key *APIKey, f form) (scopes, audience []string, refusal *Error) {
+	may := key.Scopes
+	if slices.ContainsFunc(may, personal) {
+		may = slices.DeleteFunc(slices.Clone(may), personal)
+	}
+	if scopes, refusal = narrowScopes(may, f.get("scope")); refusal != nil {
+		return nil, nil, refusal
+	}
+	audience, refusal = p.audienceOf(key.Audience, f)
+	return scopes, audience, refusal
 }
 
 // authenticateKey returns the client that an API key is.

@@ -23,8 +23,9 @@ type Outside interface {
 	Arrive(ctx context.Context, brought Brought, life time.Duration, now time.Time) (Arrived, error)
 	// Stand says as which API key a token is as good, by a rule of its issuer's row, for whoever asks
 	// from there: a use of the key. The key ends with the token, if that is earlier. The errors are those
-	// of Arrive, and those of [APIKeys] for a key that may not be used like this.
-	Stand(ctx context.Context, token string, from netip.Addr, now time.Time) (APIKey, error)
+	// of Arrive, those of [APIKeys] for a key that may not be used like this, and that of may, which is asked
+	// about the key: then the token stays unspent.
+	Stand(ctx context.Context, token string, from netip.Addr, may func(*APIKey) error, now time.Time) (APIKey, error)
 }
 
 // Brought is a token of an outside issuer.
@@ -71,7 +72,12 @@ func (p *Provider) exchangeWorkload(ctx context.Context, x *exchange) (tokens, e
 	if p.Outside == nil {
 		return tokens{}, bad
 	}
-	key, err := p.Outside.Stand(ctx, x.subject, x.address, x.now)
+	key, err := p.Outside.Stand(ctx, x.subject, x.address, func(k *APIKey) error {
+		if _, _, refusal := p.keyRights(k, x.form); refusal != nil {
+			return refusal
+		}
+		return nil
+	}, x.now)
 	if errors.Is(err, ErrNotFound) {
 		return tokens{}, bad.because(err)
 	}

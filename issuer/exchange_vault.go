@@ -68,8 +68,8 @@ const (
 //   - what the provider granted is no more than what the client is registered for, because
 //     nobody can take rights out of a token of somebody else.
 //
-// The refresh token stays here. If the provider had to be waited for, it is asked again at the end
-// whether the access token is good.
+// The refresh token stays here. If the provider had to be waited for, we look again at the end whether
+// the access token is good.
 func (p *Provider) exchangeHeld(ctx context.Context, x *exchange) (tokens, error) {
 	s, ok, err := p.recognise(ctx, x.subject, x.now)
 	if err != nil {

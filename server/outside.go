@@ -58,32 +58,31 @@ func (d outsideDoor) Arrive(ctx context.Context, brought issuer.Brought, life ti
 
 // Stand implements [issuer.Outside]. Only keys of service accounts are stood for: a person's key is for
 // that person to hold, and a key of this server's own opens more than a rule should.
-func (d outsideDoor) Stand(ctx context.Context, token string, from netip.Addr, now time.Time) (issuer.APIKey, error) {
-	p, program, err := d.upstream.Workload(ctx, token, now)
+func (d outsideDoor) Stand(ctx context.Context, token string, from netip.Addr, may func(*issuer.APIKey) error, now time.Time) (issuer.APIKey, error) {
+	var k issuer.APIKey
+	p, program, err := d.upstream.Workload(ctx, token, func(p upstream.Provider, w upstream.Workload) error {
+		a, err := d.keys.CheckID(ctx, w.Key, apikeys.Ask{Address: from}, now)
+		if err == nil && a.OwnerType != apikeys.OwnerService {
+			err = apikeys.ErrInvalid
+		}
+		d.log.InfoContext(ctx, "a token of another issuer stands for an API key", "provider", p.Name, "subject", w.Subject,
+			"key", w.Key, "refused", err != nil, "request_id", RequestID(ctx))
+		if err != nil {
+			return apikeys.Refusal(err)
+		}
+		if k = keyOf(a); k.ExpiresAt.IsZero() || w.ExpiresAt.Before(k.ExpiresAt) {
+			k.ExpiresAt = w.ExpiresAt
+		}
+		return may(&k)
+	}, now)
 	if err != nil {
 		return issuer.APIKey{}, inIssuersWords(err)
-	}
-	a, err := d.keys.CheckID(ctx, program.Key, apikeys.Ask{Address: from}, now)
-	if err == nil && a.OwnerType != apikeys.OwnerService {
-		err = apikeys.ErrInvalid
-	}
-	d.log.InfoContext(ctx, "a token of another issuer stands for an API key", "provider", p.Name, "subject", program.Subject,
-		"key", program.Key, "refused", err != nil, "request_id", RequestID(ctx))
-	if err != nil {
-		return issuer.APIKey{}, apikeys.Refusal(err)
 	}
 	by := apikeys.By{Actor: p.Name, Via: "token", RequestID: RequestID(ctx), At: now}
 	if from.IsValid() {
 		by.Address = from.String()
 	}
-	if err := d.db.Audit(ctx, by.Event("key.lend", program.Key, p.Name+": "+program.Subject)); err != nil {
-		return issuer.APIKey{}, err
-	}
-	k := keyOf(a)
-	if k.ExpiresAt.IsZero() || program.ExpiresAt.Before(k.ExpiresAt) {
-		k.ExpiresAt = program.ExpiresAt
-	}
-	return k, nil
+	return k, d.db.Audit(ctx, by.Event("key.lend", program.Key, p.Name+": "+program.Subject))
 }
 
 // whose says whom a token is about, in the issuer's errors.

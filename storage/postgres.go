@@ -138,7 +138,7 @@ func (p *postgresDB) send(ctx context.Context, pool *pgxpool.Pool, verb []statem
 	leave()
 	switch {
 	case err != nil && errors.Is(err, ErrUnavailable):
-		p.line.took(patience)
+		p.line.took(min(patience, verbTimeout))
 		return nil, err
 	case err != nil:
 		return nil, err

@@ -35,7 +35,9 @@ func (db *DB) Purge(ctx context.Context, now time.Time, batch int) (deleted int6
 		// Whoever revokes at providers gives up long before this, and says so.
 		do(`DELETE FROM upstream_revocations WHERE id IN (
 				SELECT id FROM upstream_revocations WHERE next_at > 0 AND next_at <= $1 LIMIT $2)`, now.Add(-revocationsKept), batch),
-		do(`DELETE FROM removed_providers WHERE NOT EXISTS (SELECT 1 FROM upstream_revocations r WHERE r.provider_id = removed_providers.id)`),
+		// A refresh that was under way when it was removed may bring tokens yet that are to be revoked.
+		do(`DELETE FROM removed_providers WHERE removed_at <= $1
+				AND NOT EXISTS (SELECT 1 FROM upstream_revocations r WHERE r.provider_id = removed_providers.id)`, now.Add(-time.Hour)),
 		do(`DELETE FROM notices WHERE id IN (
 				SELECT id FROM notices WHERE at <= $1 LIMIT $2)`, now.Add(-noticesKept), batch),
 		do(`DELETE FROM setup_codes WHERE expires_at <= $1`, now),

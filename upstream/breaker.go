@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -29,6 +30,7 @@ type outcome int
 const (
 	unknown  outcome = iota // nothing: the browser went away, or we made a mistake
 	answered                // it answered, whatever it was
+	ending                  // nothing: we stop
 	silent                  // it did not: no connection, no answer in time, a gateway's 502, 503 or 504
 )
 
@@ -154,7 +156,9 @@ func (b *breaker) release(probe bool, o outcome) {
 	case b.ask == nil:
 		b.probing = b.probing && !probe
 		b.leaveAlone()
-	case !b.asking:
+	case b.asking: // somebody makes sure already
+		b.probing = b.probing && !probe
+	default:
 		b.asking = true
 		go b.makeSure(probe)
 	}
@@ -171,7 +175,7 @@ func (b *breaker) makeSure(probe bool) {
 	switch {
 	case o == answered:
 		b.answers()
-	case b.failures > 0: // otherwise it has answered somebody meanwhile
+	case o != ending && b.failures > 0: // otherwise it has answered somebody meanwhile
 		b.leaveAlone()
 	}
 }
@@ -201,14 +205,16 @@ func (b *breaker) away() bool {
 	return b.shut
 }
 
-// Away says of each provider that this copy of the server has spoken to, by name, whether it is left
+// Away says of each enabled provider that this copy of the server has spoken to, by name, whether it is left
 // alone because it does not answer. It asks nobody.
 func (g *Registry) Away() map[string]bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	away := make(map[string]bool, len(g.connections))
-	for _, c := range g.connections {
-		away[c.breaker.name] = c.breaker.away()
+	for id, c := range g.connections {
+		if slices.ContainsFunc(g.shown, func(p Provider) bool { return p.ID == id && p.Enabled() }) {
+			away[c.breaker.name] = c.breaker.away()
+		}
 	}
 	return away
 }

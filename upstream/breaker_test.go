@@ -77,7 +77,7 @@ func TestAChangeOfStateIsOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log strings.Builder
 		b := newBreaker("op", slog.New(slog.NewTextHandler(&log, nil)), nil)
-		g := &Registry{connections: map[string]*connection{"prv_1": {breaker: b}}}
+		g := &Registry{connections: map[string]*connection{"prv_1": {breaker: b}, "prv_0": {breaker: newTestBreaker()}}, shown: []Provider{{ID: "prv_1", Name: "op"}}}
 		for range 2 {
 			log.Reset()
 			for end := time.Now().Add(time.Hour); time.Now().Before(end); {
@@ -322,4 +322,32 @@ func TestADocumentOfManyValuesIsNotRead(t *testing.T) {
 	if _, err := parseJSON([]byte("[" + strings.Repeat("0,", maxValues-1) + "0]")); err == nil {
 		t.Error("one more was read")
 	}
+}
+
+// Who found out while we were asking anyway does not keep the others out for ever.
+func TestWhoFindsOutWhileWeAskLetsTheNextOneTry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newTestBreaker()
+		b.ask = func() outcome { time.Sleep(time.Minute); return silent }
+		b.failures, b.shut, b.until = tolerance, true, time.Now()
+		leave, err := b.enter(t.Context()) // who finds out
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.mu.Lock()
+		b.answers() // somebody who was late got an answer
+		b.mu.Unlock()
+		for range tolerance {
+			if err := b.try(t, silent, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		leave(silent)
+		time.Sleep(time.Minute + mostPause)
+		synctest.Wait()
+		if err := b.try(t, answered, 0); err != nil {
+			t.Errorf("nobody finds out any more: %v", err)
+		}
+	})
 }

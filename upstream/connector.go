@@ -188,8 +188,17 @@ func (g *Registry) ownQuestion(c *connection, p *Provider) outcome {
 	ctx, cancel := context.WithTimeout(g.running, c.timeout)
 	defer cancel()
 	t := &talk{connection: c, ctx: ctx, p: p, now: time.Now()}
-	_, _ = g.told(t, secret.Random62(43)) // what it says does not matter
-	return t.outcome
+	said := make(chan outcome, 1)
+	go func() {
+		_, _ = g.told(t, secret.Random62(43)) // what it says does not matter
+		said <- t.outcome
+	}()
+	select {
+	case o := <-said:
+		return g.unlessEnding(o)
+	case <-ctx.Done(): // one in Go may hang for ever
+		return g.unlessEnding(silent)
+	}
 }
 
 // withoutToken is an error for the log, which does not get the token: what does not speak our protocol may send

@@ -57,6 +57,12 @@ var outsideChecks = []struct {
 		_, there := t.document["jti"]
 		return !there || t.text("jti") != "" && len(t.text("jti")) <= 255
 	}},
+	{"OpenID Connect Core §2: auth_time is a time, and not to come", func(t *outsider) bool {
+		at, ok := t.moment("auth_time")
+		return ok && !t.now.Add(skew).Before(at)
+	}},
+	// RFC 8725 §3.12: what tells of an event (RFC 8417, logout tokens) says nothing about who shows it.
+	{"RFC 8417 §2.2: no events", func(t *outsider) bool { _, told := t.document["events"]; return !told }},
 	// RFC 7800 §3.1: it is good only with a proof that we can't check here.
 	{"RFC 7800 §3.1: no cnf", func(t *outsider) bool { _, bound := t.document["cnf"]; return !bound }},
 }
@@ -91,9 +97,26 @@ func (g *Registry) person(ctx context.Context, token string, session bool, now t
 			return false, fmt.Errorf("%w: %w", ErrOutside, err)
 		}
 		who.ExpiresAt, _ = claims.moment("exp")
+		who.AuthTime = provedBy(who.AuthTime, claims, now)
 		return true, nil
 	})
 	return p, who, err
+}
+
+// provedBy is when the person of a token has proved who they are, at the latest: when the token was made, if it
+// does not say. One that says neither proves nothing fresh.
+func provedBy(said time.Time, claims document, now time.Time) time.Time {
+	if !said.IsZero() {
+		return said
+	}
+	made, _ := claims.moment("iat")
+	switch {
+	case made.IsZero():
+		return time.Unix(1, 0)
+	case made.After(now): // its clock is ahead
+		return now
+	}
+	return made
 }
 
 // brought checks a token that somebody brings along, and has read say whom it is about, and whether it is
@@ -171,7 +194,8 @@ func (g *Registry) issuerOf(ctx context.Context, token string, now time.Time) (P
 		return Provider{}, nil, fmt.Errorf("%w: its issuer is none whose tokens are taken", ErrOutside)
 	}
 	// There may be several rows of an issuer, for different audiences.
-	at := slices.IndexFunc(all, func(p Provider) bool { return slices.Contains(p.TokenAudiences, claims.text("aud")) })
+	meant, _ := claims.texts("aud") // more than one is refused later
+	at := slices.IndexFunc(all, func(p Provider) bool { return len(meant) == 1 && slices.Contains(p.TokenAudiences, meant[0]) })
 	return all[max(at, 0)], jwt, nil
 }
 

@@ -37,23 +37,23 @@ func (g *Registry) Posted(r *http.Request, name string, now time.Time) (query st
 	if err != nil {
 		return "", refuse("bad_callback", &p, err)
 	}
-	state, taken, size := form.Get("state"), url.Values{}, 0
+	state, taken := form.Get("state"), url.Values{}
 	for _, name := range posted {
 		value := form.Get(name)
 		if !form.Has(name) || name == "user" && len(value) > maxUser {
 			continue
 		}
 		taken.Set(name, value)
-		size += len(value)
 	}
-	if !isState(state) || size > maxPosted {
+	encoded := taken.Encode()
+	if !isState(state) || len(encoded) > maxPosted {
 		return "", refuse("bad_callback", &p, errState)
 	}
 	sealer, err := g.sealer(state)
 	if err != nil {
 		return "", err
 	}
-	sealed := sealer.Seal([]byte(taken.Encode()), answerAAD(&p, state))
+	sealed := sealer.Seal([]byte(encoded), answerAAD(&p, state))
 	return url.Values{"state": {state}, "answer": {base64.RawURLEncoding.EncodeToString(sealed)}}.Encode(), nil
 }
 

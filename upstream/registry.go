@@ -223,9 +223,6 @@ func (g *Registry) read(ctx context.Context, now time.Time) ([]Provider, error) 
 
 // drop forgets the connections of providers that are not there any more.
 func (g *Registry) drop(list []Provider) {
-	if len(g.connections) <= len(list) {
-		return
-	}
 	for id, c := range g.connections {
 		if !slices.ContainsFunc(list, func(p Provider) bool { return p.ID == id }) {
 			c.fetch.CloseIdle()

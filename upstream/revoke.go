@@ -88,16 +88,16 @@ func (g *Registry) RevokeDue(ctx context.Context, began time.Time) error {
 // putOff says when the next attempt is, if there is one.
 func (g *Registry) putOff(ctx context.Context, r Revocation, why error, now time.Time) error {
 	next := now.Add(min(firstRetry<<min(r.Attempts-1, 10), mostRetry))
-	if next.Sub(r.At) >= revokeFor {
-		g.Log.WarnContext(ctx, "upstream tokens of a link that is gone are not revoked, and it is given up: the person can do it at the provider",
-			"provider", r.ProviderID, "account", r.AccountID, "err", why)
-		return g.Vault.ForgetRevocation(ctx, r.ID)
-	}
 	others := time.Time{}
 	if errors.Is(why, errSilent) {
 		others = now.Add(time.Minute) // it would not answer to those either
 	}
-	return g.Vault.PutOffRevocation(ctx, r, next, others, now)
+	if err := g.Vault.PutOffRevocation(ctx, r, next, others, now); err != nil || next.Sub(r.At) < revokeFor {
+		return err
+	}
+	g.Log.WarnContext(ctx, "upstream tokens of a link that is gone are not revoked, and it is given up: the person can do it at the provider",
+		"provider", r.ProviderID, "account", r.AccountID, "err", why)
+	return g.Vault.ForgetRevocation(ctx, r.ID)
 }
 
 // revoke revokes tokens at their provider. A provider without a place for it has nothing to be told.

@@ -194,7 +194,7 @@ func (g *Registry) connect(p *Provider, version string) *connection {
 	case k.connector:
 		ask = func() outcome { return g.ownQuestion(c, &row) }
 	case k.tokens:
-		ask = nil // no code is redeemed there, and no stranger speaks to it through us
+		ask = nil // no code is redeemed there, and nothing of a stranger's is in what it is asked
 	}
 	c.breaker = newBreaker(p.Name, g.Log, ask)
 	return c
@@ -210,7 +210,15 @@ func (g *Registry) knock(c *connection, p *Provider) outcome {
 		// What it says does not matter, and who says yes to this signs nobody in.
 		_, _ = g.exchange(t, known, &attempt{Verifier: secret.Random62(64)}, secret.Random62(32))
 	}
-	return t.outcome
+	return g.unlessEnding(t.outcome)
+}
+
+// unlessEnding is what came of a question of ours: nothing, if we stop, which ends all of them.
+func (g *Registry) unlessEnding(o outcome) outcome {
+	if g.running.Err() != nil {
+		return ending
+	}
+	return o
 }
 
 // connection returns the one for a row as it is now.

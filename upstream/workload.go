@@ -80,7 +80,7 @@ func checkConditions(claims map[string]string, issuer string) string {
 	for claim, value := range claims {
 		begins, wild := strings.CutSuffix(value, "*")
 		switch {
-		case claim == "" || strings.Contains(claim, "|") || len(claim) > maxText || len(value) > maxText || !utf8.ValidString(claim+value):
+		case claim == "" || strings.Contains(claim, "|") || slices.Contains(strings.Split(claim, "."), "") && !strings.Contains(claim, "://") || len(claim) > maxText || len(value) > maxText || !utf8.ValidString(claim+value):
 			return "have a claim, or a value, that is empty, too long or no text"
 		case strings.Contains(begins, "*"):
 			return "take * at the end of a value only"
@@ -93,7 +93,7 @@ func checkConditions(claims map[string]string, issuer string) string {
 		case wild && strings.Trim(begins, "/:") == "":
 			return "have nothing before the * of " + claim
 		}
-		who = who || !slices.Contains(everybodys, claim)
+		who = who || !slices.Contains(everybodys, claim) && value != "true" && value != "false"
 	}
 	if !who {
 		return "each need a claim that says who it is, such as sub: iss and aud are the same for every customer of an issuer"
@@ -131,8 +131,9 @@ type Workload struct {
 
 // Workload says which program a token is about that the program itself brings along: by the first of the
 // issuer's [Provider.TokenRules] that covers it. It is [Registry.Outside] otherwise; a token
-// that no rule covers stays unspent.
-func (g *Registry) Workload(ctx context.Context, token string, now time.Time) (Provider, Workload, error) {
+// that no rule covers stays unspent, and so does one for which may returns an error, which is then
+// what Workload returns.
+func (g *Registry) Workload(ctx context.Context, token string, may func(Provider, Workload) error, now time.Time) (Provider, Workload, error) {
 	var w Workload
 	p, err := g.brought(ctx, token, now, func(t *talk, _ places, claims document) (once bool, err error) {
 		at := slices.IndexFunc(t.p.TokenRules, func(r TokenRule) bool { return r.covers(claims) })
@@ -141,6 +142,9 @@ func (g *Registry) Workload(ctx context.Context, token string, now time.Time) (P
 		}
 		w.Key, w.Subject = t.p.TokenRules[at].Key, claims.text("sub")
 		w.ExpiresAt, _ = claims.moment("exp")
+		if err := may(*t.p, w); err != nil {
+			return false, err
+		}
 		return !t.p.TokenRules[at].Reusable, nil
 	})
 	if err != nil {

@@ -3,6 +3,7 @@ package upstream
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 // A rule is about somebody: what everybody has whose tokens are of the same issuer says nothing.
@@ -27,6 +28,8 @@ func TestTheConditionsOfARule(t *testing.T) {
 		{"everything", github, "sub=*", "that is everybody"},
 		{"the beginning of a name", github, "sub=repo:acme*", "where a part ends"},
 		{"in the middle", github, "sub=repo:*/app:*", "at the end"},
+		{"what is true of many", "https://corp.example", "email_verified=true", "says who it is"},
+		{"a path with an empty step", "https://corp.example", "a..b=x", "no text"},
 		{"only separators", github, "repository=/*", "nothing before"},
 	} {
 		claims := map[string]string{}
@@ -78,5 +81,28 @@ func TestATokenThatARuleCovers(t *testing.T) {
 	}
 	if (&TokenRule{}).covers(claims) {
 		t.Error("a rule without conditions covers a token")
+	}
+}
+
+// A token that does not say when its person signed in there proves nothing fresher than itself.
+func TestWhenThePersonOfATokenHasProvedWhoTheyAre(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	for _, tt := range []struct {
+		claims string
+		said   time.Time
+		want   time.Time
+	}{
+		{`{"iat":1799996400}`, time.Time{}, now.Add(-time.Hour)},
+		{`{"iat":1799996400}`, now.Add(-time.Minute), now.Add(-time.Minute)},
+		{`{"iat":1800000030}`, time.Time{}, now},
+		{`{}`, time.Time{}, time.Unix(1, 0)},
+	} {
+		claims, err := parseDocument([]byte(tt.claims))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := provedBy(tt.said, claims, now); !got.Equal(tt.want) {
+			t.Errorf("%s, which says %v: %v, want %v", tt.claims, tt.said, got, tt.want)
+		}
 	}
 }

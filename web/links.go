@@ -80,7 +80,7 @@ func (s *Site) link(w http.ResponseWriter, r *http.Request, p upstream.Provider,
 		return notArrived(err)
 	}
 	if err := s.Upstream.Keep(r.Context(), a.ID, i, now); err != nil {
-		return err
+		return notArrived(err)
 	}
 	sendTo(w, s.path(PathAccount))
 	return nil

@@ -80,7 +80,12 @@ func (s *Site) askProof(w http.ResponseWriter, r *http.Request, p upstream.Provi
 	cookie := base64.RawURLEncoding.EncodeToString(secret.Bytes(32))
 	sum := sha256.Sum256([]byte(cookie))
 	tokens := carry(&i)
-	plain, err := json.Marshal(arrival{Provider: p.Name, Identity: i, Tokens: tokens, To: to, AccountID: accountID, At: now.Unix(), Browser: sum[:]})
+	x := arrival{Provider: p.Name, Identity: i, Tokens: tokens, To: to, AccountID: accountID, At: now.Unix(), Browser: sum[:]}
+	plain, err := json.Marshal(x)
+	if err == nil && base64.RawURLEncoding.EncodedLen(len(plain)) > maxForm-8<<10 {
+		x.Tokens = nil // the form could not be sent
+		plain, err = json.Marshal(x)
+	}
 	if err != nil {
 		return err
 	}

@@ -137,8 +137,8 @@ func ofItsApplication(r *http.Request, to upstream.Purpose) bool {
 	if to.Landing == "" || origin == "" || !WantsJSON(r) || r.Header.Get("Sec-Fetch-Mode") != "cors" || r.Header.Get("Sec-Fetch-Site") != "same-site" {
 		return false
 	}
-	at, err := url.Parse(to.Landing)
-	return err == nil && origin == at.Scheme+"://"+at.Host // byte for byte: RFC 6454 §6.2 leaves nothing to read into it
+	at, ok := issuer.Origin(to.Landing)
+	return ok && origin == at // byte for byte: RFC 6454 §6.2 leaves nothing to read into it
 }
 
 // embedded says whether a page of another site loads an address without going there, also into a

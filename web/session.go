@@ -7,8 +7,12 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
+
+	// Case-sensitive and without duplicate members, unlike the standard library.
+	strict "github.com/go-jose/go-jose/v4/json"
 
 	"mintmark/accounts"
 	"mintmark/issuer"
@@ -80,7 +84,11 @@ func (s *Site) fromFirstParty(r *http.Request) (string, error) {
 	if origin == s.origin {
 		return origin, nil
 	}
-	origins, err := s.Provider.FirstPartyOrigins(r.Context(), r.URL.Query().Get("client_id"))
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(query["client_id"]) > 1 {
+		return no("The query must have one client_id.")
+	}
+	origins, err := s.Provider.FirstPartyOrigins(r.Context(), query.Get("client_id"))
 	if err != nil {
 		return "", err
 	}
@@ -134,12 +142,11 @@ func readToken(r *http.Request) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var members map[string]json.RawMessage
-	var token string
-	if json.Unmarshal(text, &members) != nil || len(members) != 1 || json.Unmarshal(members["token"], &token) != nil || token == "" {
+	var members map[string]string
+	if strict.Unmarshal(text, &members) != nil || len(members) != 1 || members["token"] == "" {
 		return "", plain(http.StatusBadRequest, "invalid_request", `The body must be {"token": "…"}, and nothing else.`, nil)
 	}
-	return token, nil
+	return members["token"], nil
 }
 
 // outside says whose a token is.

@@ -40,7 +40,7 @@ func keysFind(a *access) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		answer, err := at.do(ctx, http.MethodPost, "/keys/lookup", map[string]any{"found": aloud(what)})
+		answer, err := at.do(ctx, http.MethodPost, "/keys/lookup", map[string]any{"found": what})
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,8 @@ func keysFind(a *access) *cobra.Command {
 	return c
 }
 
-// shownOrRead is the argument, or what a file holds.
+// shownOrRead is the argument, or the SHA-256 of what a file holds: a key of another system can look like
+// anything, and stays here.
 func shownOrRead(stdin io.Reader, args []string, file string) (string, error) {
 	if len(args) == 1 {
 		if !public.MatchString(args[0]) {
@@ -62,16 +63,8 @@ func shownOrRead(stdin io.Reader, args []string, file string) (string, error) {
 		return "", err
 	}
 	text, _ := in["found"].(string)
-	return strings.TrimSpace(text), nil
-}
-
-// aloud is what may be sent of something that was found: of a key, its SHA-256.
-func aloud(found string) string {
-	if public.MatchString(found) {
-		return found
-	}
-	digest := sha256.Sum256([]byte(found))
-	return hex.EncodeToString(digest[:])
+	digest := sha256.Sum256([]byte(strings.TrimSpace(text)))
+	return hex.EncodeToString(digest[:]), nil
 }
 
 // leaksAtOnce is how many strings the server takes in one report.
