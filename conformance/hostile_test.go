@@ -322,10 +322,6 @@ func TestAHostileProviderOverHTTP(t *testing.T) {
 	})
 }
 
-func goroutinesMore(t *testing.T, op *conformance.Server, than int) int {
-	return goroutines(t, op) - than
-}
-
 // goroutines is how many the server says that it has.
 func goroutines(t *testing.T, op *conformance.Server) int {
 	t.Helper()
