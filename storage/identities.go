@@ -23,14 +23,17 @@ func lockProvider(id string) statement {
 func (s people) Linked(ctx context.Context, providerID, subject, email string, now time.Time) (accounts.Account, accounts.Link, error) {
 	var a accounts.Account
 	var l accounts.Link
+	var enabled int64
 	n, err := s.db.write(ctx,
 		do(`UPDATE identities SET email = $3, used_at = $4 WHERE provider_id = $1 AND subject = $2
 			AND EXISTS (SELECT 1 FROM providers WHERE id = $1 AND disabled_at = 0)`,
 			providerID, subject, email, now),
-		ask(append(accountColumns(&a), intoLink(&l)...), `
+		// A link that came between the two statements was used by who made it: it is one all the same.
+		ask(append(append(accountColumns(&a), intoLink(&l)...), &enabled), `
 			SELECT a.id, a.email, a.email_key, a.email_verified, a.name, a.role, a.claims,
 				a.password_hash, a.created_at, a.updated_at, a.disabled_at,
-				i.provider_id, i.subject, i.account_id, i.email, i.role, i.linked_at, i.used_at
+				i.provider_id, i.subject, i.account_id, i.email, i.role, i.linked_at, i.used_at,
+				(SELECT COUNT(*) FROM providers WHERE id = $1 AND disabled_at = 0)
 			FROM identities i JOIN accounts a ON a.id = i.account_id
 			WHERE i.provider_id = $1 AND i.subject = $2`,
 			providerID, subject))
@@ -39,7 +42,7 @@ func (s people) Linked(ctx context.Context, providerID, subject, email string, n
 		return accounts.Account{}, accounts.Link{}, err
 	case n[1] == 0:
 		return accounts.Account{}, accounts.Link{}, accounts.ErrNotFound
-	case n[0] == 0:
+	case enabled == 0:
 		return accounts.Account{}, accounts.Link{}, accounts.ErrProviderOff
 	}
 	return a, l, nil
