@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -238,7 +239,11 @@ func newsComeOnce(t *testing.T, w *world) {
 	}
 	for _, err := range w.race(func(db *storage.DB, i int) error {
 		for n := range each {
-			if err := db.Issuer().RevokeToken(w.ctx, fmt.Sprintf("%d-%d", i, n), w.now.Add(time.Hour)); err != nil {
+			err := storage.ErrUnavailable
+			for errors.Is(err, storage.ErrUnavailable) { // on a busy machine somebody's turn does not come in time
+				err = db.Issuer().RevokeToken(w.ctx, fmt.Sprintf("%d-%d", i, n), w.now.Add(time.Hour))
+			}
+			if err != nil {
 				return err
 			}
 		}
