@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 
 	"mintmark/apikeys"
@@ -10,10 +11,11 @@ import (
 )
 
 // lends refuses a provider whose tokens are as good as API keys, or were, if there is no such key, or if the
-// key that makes the change could not have made it: whoever says which tokens are taken has them all. A
-// provider that is disabled lends nothing.
+// key that makes the change could not have made it: whoever says which tokens are taken has them all. To
+// disable it and no more is for everybody who may change providers; what is changed while it is disabled counts
+// when somebody else enables it.
 func (a *api) lends(ctx context.Context, was, is upstream.Provider) error {
-	if len(was.TokenRules)+len(is.TokenRules) == 0 || !is.Enabled() {
+	if len(was.TokenRules)+len(is.TokenRules) == 0 || onlyDisables(was, is) {
 		return nil
 	}
 	by, err := a.giver(ctx)
@@ -36,6 +38,13 @@ func (a *api) lends(ctx context.Context, was, is upstream.Provider) error {
 		}
 	}
 	return nil
+}
+
+// onlyDisables says whether a change makes nothing different but that the provider is disabled.
+func onlyDisables(was, is upstream.Provider) bool {
+	disabled := !is.Enabled()
+	is.DisabledAt, is.UpdatedAt = was.DisabledAt, was.UpdatedAt
+	return disabled && reflect.DeepEqual(was, is)
 }
 
 // meantOnce refuses a provider if a token could be of two: of the same issuer, for the same audience. One of

@@ -130,6 +130,14 @@ func TestAProgramWithoutASecretHasAnAPIKey(t *testing.T) {
 		if said := refusedBy(t, op, "providers", "set", "ci", "--token-rule", "", "--token-file", none); !strings.Contains(said, "keys:write") {
 			t.Errorf("a row for programs becomes one for people: %s", said)
 		}
+		op.Run("providers", "set", "ci", "--disabled", "--token-file", none)
+		if said := refusedBy(t, op, "providers", "set", "ci", "--keys-file", file(t, ci.public()), "--disabled", "--jwks-url", "https://evil.example/keys", "--token-file", none); !strings.Contains(said, "keys:write") {
+			t.Errorf("other keys while the row is disabled: %s", said)
+		}
+		if said := refusedBy(t, op, "providers", "set", "ci", "--disabled=false", "--token-file", none); !strings.Contains(said, "keys:write") {
+			t.Errorf("enabling it: %s", said)
+		}
+		op.Run("providers", "set", "ci", "--disabled=false")
 		if said := refusedBy(t, op, "providers", "add", "aaa", "--kind", "issuer", "--issuer", ci.iss, "--keys-file", file(t, ci.public()), "--token-audience", meant, "--token-file", none); !strings.Contains(said, "would be of two") {
 			t.Errorf("a second row for the same tokens: %s", said)
 		}

@@ -106,24 +106,12 @@ func tell(t *testing.T, service *exec.Cmd) {
 // token gets an access token for a client itself.
 func token(t *testing.T, op *conformance.Server, c conformance.Client) string {
 	t.Helper()
-	r, err := http.NewRequest("POST", op.Issuer+"/oauth/token", strings.NewReader("grant_type=client_credentials"))
-	if err != nil {
-		t.Fatal(err)
+	status, answer := form(t, op, c, url.Values{"grant_type": {"client_credentials"}}, "/oauth/token")
+	text, _ := answer["access_token"].(string)
+	if text == "" {
+		t.Fatalf("no token: %d %v", status, answer)
 	}
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.SetBasicAuth(url.QueryEscape(c.ID), url.QueryEscape(c.Secret))
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	var answer struct {
-		AccessToken string `json:"access_token"`
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || answer.AccessToken == "" {
-		t.Fatalf("no token: %s %v", resp.Status, err)
-	}
-	return answer.AccessToken
+	return text
 }
 
 // free returns an address that nobody listens at.
